@@ -1,0 +1,1 @@
+"""Measuring hqcodec beside other codecs."""

@@ -1,0 +1,1 @@
+"""The models: hierarchical quantizers, their training and their weights."""

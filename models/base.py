@@ -1,0 +1,118 @@
+"""The contract that every model keeps, whatever its paper.
+
+    encode   x [B,3,H,W] in 0..1  ->  codes: one tensor [B,groups,h,w] int64 a layer, coarse to fine
+    decode   any prefix of codes  ->  x_hat [B,3,H,W] in 0..1
+    tables   what is decoded already -> integer frequencies of the codes to come
+
+Rows of `tables` may depend only on coarser layers and on codes that earlier batches of the same
+layer named; so one generator drives both the encoder and the decoder of the entropy coder.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+TOTAL = 1 << 24  # frequencies of one symbol sum to this (constriction's precision)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Where the codes of one layer stand: `groups` codes of 0..codebook-1 every `stride` pixels."""
+
+    stride: int
+    groups: int
+    codebook: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Codes that can be entropy-coded together.
+
+    where: [n] int64, places in the layer's flattened codes [groups,h,w].
+    frequencies: [n,K] or, if all n share one table, [1,K] float64 holding whole numbers >= 0 that
+        sum to TOTAL - K; a code k then has probability (f_k + 1) / TOTAL.
+    """
+
+    where: Tensor
+    frequencies: Tensor
+
+
+class Model(nn.Module, ABC):
+    """A hierarchical discrete autoencoder that can serve as a codec."""
+
+    layers: tuple[Layer, ...]  # coarse to fine
+    family: str  # key of zoo.FAMILIES
+    name = "untrained"  # what a file calls it; set when weights are loaded
+    hash = bytes(32)  # SHA-256 of what decoding reads; likewise
+    config: Any  # the frozen dataclass it was built from
+    encoder_prefixes: tuple[str, ...] = ("encoder.",)  # parameters that decoding never reads
+    # distance [B] of x_hat and x [B,3,H,W]; when the trainer sets it, `loss` returns its mean as
+    # "lpips", and the trainer adds that to what is minimised
+    perceptual: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Codes of pictures [B,3,H,W] in 0..1, any H, W >= 1: a [B,groups,h,w] int64 a layer."""
+
+    @abstractmethod
+    def decode(self, codes: Sequence[Tensor], size: tuple[int, int] | None = None) -> Tensor:
+        """Inverse of `encode`, up to the loss: [B,3,H,W] in 0..1 from any prefix of the layers.
+
+        size: (H, W) to crop to; by default the padded size.
+        """
+
+    @abstractmethod
+    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
+        """Scalars of one training step for x [B,3,H,W]; `loss` is minimised, the rest is shown."""
+
+    @abstractmethod
+    def tables(self, codes: Sequence[Tensor], current: Tensor) -> Iterator[Batch]:
+        """The order in which layer len(codes) is coded, and the frequencies.
+
+        codes: the coarser layers, each [groups,h,w] int64 on the CPU. current: [groups,h,w] of the
+        layer to code; when a batch is drawn, all that earlier batches named is filled in.
+        """
+
+    @property
+    def stride(self) -> int:
+        """Pictures are padded to a multiple of this many pixels."""
+        return max(layer.stride for layer in self.layers)
+
+    def code_shape(self, layer: int, size: tuple[int, int]) -> tuple[int, int, int]:
+        """(groups, h, w) of a layer's codes for a picture of `size` (H, W) pixels."""
+        height, width = (-(-side // self.stride) * self.stride for side in size)
+        spec = self.layers[layer]
+        return spec.groups, height // spec.stride, width // spec.stride
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Repeat the last row and column until both sides are multiples of `stride`."""
+        height, width = x.shape[-2:]
+        return F.pad(x, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
+
+    def initialize(self, x: Tensor) -> None:  # noqa: B027 (most models need none)
+        """Set weights from training pictures x [N,3,H,W] before the first step."""
+
+    def calibrate(self, x: Tensor) -> None:  # noqa: B027
+        """Count static tables on training pictures x [N,3,H,W] after the last step."""
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """What the optimizer gets; a model may give its codebooks a rate of their own."""
+        return [{"params": list(self.parameters()), "lr": lr}]
+
+
+def frequencies(weights: Tensor) -> Tensor:
+    """Frequencies for `Batch` in proportion to whole weights >= 0: [...,K] -> [...,K] float64.
+
+    Exact on every machine: float64 products of whole numbers below 2^53, one correctly rounded
+    division each, and what rounding down leaves goes to the first largest weight.
+    """
+    w = weights.to(torch.float64)
+    free = TOTAL - w.shape[-1]
+    f = (w * free / w.sum(-1, keepdim=True)).floor()
+    rest = free - f.sum(-1, keepdim=True)
+    return f.scatter_add(-1, w.argmax(-1, keepdim=True), rest)

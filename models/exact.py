@@ -1,0 +1,117 @@
+"""Arithmetic that gives the same bits on every machine: fixed point, carried in float64.
+
+Every weight is a multiple of 2^-16 and every activation a multiple of 2^-12, clamped to +-512. So
+each product is a multiple of 2^-28, and while a sum stays below 2^25 it fits the 53 bits of a
+float64: nothing is ever rounded inside a sum, and no order of summation, no fused multiply-add, no
+number of threads can change it. `exact_copy` proves the bound for the weights at hand. Rounding
+happens only in `snap`, which is elementwise. The same modules run in float32 or bfloat16 for
+training, where `snap` does nothing.
+"""
+
+import copy
+from decimal import Decimal, getcontext
+from functools import cache
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hqcodec.models.base import frequencies
+
+WEIGHT_GRID = 2.0**16
+GRID = 2.0**12
+LIMIT = 512.0
+SLOPE = 0.125  # of the leaky rectifier: a power of two, so that it only shifts
+
+LOGIT_GRID = 64  # steps a nat
+EXP_BITS = 20
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def snap(x: Tensor) -> Tensor:
+    """Nearest activation on the grid, if `x` is float64; any other dtype passes unchanged."""
+    if x.dtype != torch.float64:
+        return x
+    return x.mul(GRID).round_().div_(GRID).clamp_(-LIMIT, LIMIT)
+
+
+def rectify(x: Tensor) -> Tensor:
+    """Leaky rectifier, then `snap`: any shape."""
+    return snap(F.leaky_relu(x, SLOPE))
+
+
+class Conv(nn.Conv2d):
+    """A convolution of odd kernel and same size; in float64 by one matrix product a picture.
+
+    Libraries may compute a convolution by transforms (Winograd, FFT) that round on the way; a
+    matrix product only adds products, which is exact here.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 1, bias: bool = True) -> None:
+        """Zero padding keeps the size: [B,inputs,h,w] -> [B,outputs,h,w]."""
+        super().__init__(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,inputs,h,w] -> [B,outputs,h,w]."""
+        if x.dtype != torch.float64:
+            return super().forward(x)
+        B, _, h, w = x.shape
+        kernel = self.kernel_size[0]
+        columns = F.unfold(x, kernel, padding=kernel // 2) if kernel > 1 else x.flatten(2)
+        out = self.weight.flatten(1) @ columns  # [B,outputs,h*w]
+        if self.bias is not None:
+            out = out + self.bias[:, None]
+        return out.view(B, -1, h, w)
+
+
+class Residual(nn.Module):
+    """x + conv(rectify(conv(x))), both 3x3: [B,C,h,w] -> [B,C,h,w]."""
+
+    def __init__(self, width: int) -> None:
+        """The branch starts small, so that a stack of them starts near the identity."""
+        super().__init__()
+        self.first = Conv(width, width, 3)
+        self.second = Conv(width, width, 3)
+        nn.init.normal_(self.second.weight, std=0.1 * (9 * width) ** -0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,C,h,w] -> [B,C,h,w]."""
+        return snap(x + self.second(rectify(self.first(x))))
+
+
+def exact_copy(module: M) -> M:
+    """`module` in float64 with weights on the grid, on the CPU.
+
+    Raises ValueError if a sum could leave the 53 bits, which takes weights far outside training's.
+    """
+    twin = copy.deepcopy(module).cpu().double().eval().requires_grad_(False)
+    for name, p in twin.named_parameters():
+        p.copy_((p * WEIGHT_GRID).round() / WEIGHT_GRID)
+    for name, layer in twin.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            worst = layer.weight.abs().flatten(1).sum(1) * LIMIT  # [outputs]
+            if layer.bias is not None:
+                worst = worst + layer.bias.abs()
+            if not bool((worst < 2.0**25).all()):
+                raise ValueError(f"weights of {name} are too large for exact decoding")
+    return twin
+
+
+@cache
+def exponentials() -> Tensor:
+    """round(2^20 exp(-i/64)) for i = 0, 1, ... until it is 0: float64, from decimal arithmetic."""
+    getcontext().prec = 40
+    scale, values = Decimal(2**EXP_BITS), []
+    while not values or values[-1]:
+        values.append(int((scale * (Decimal(-len(values)) / LOGIT_GRID).exp()).to_integral_value()))
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def softmax_frequencies(logits: Tensor) -> Tensor:
+    """Frequencies of `Batch` for logits on the grid: [...,K] float64 -> [...,K] float64."""
+    table = exponentials()
+    behind = logits.amax(-1, keepdim=True) - logits
+    index = behind.mul_(LOGIT_GRID).round_().clamp_(max=len(table) - 1).to(torch.int64)
+    return frequencies(table[index])

@@ -1,0 +1,280 @@
+"""The default photo codec: RSQ-VAE (HQ-VAE, section 4.3) made into a codec.
+
+    x --encoder--> z --quantize, L layers, entropy-constrained--> codes --sum--> y --decoder--> x_hat
+                              ^                                     |
+                              +----------- context models <--------+
+
+What it adds to the paper. (1) Many small code vectors a position instead of one: the strongest
+dimensions are scalars with a codebook each, the others vectors of four; entry 0 of every codebook
+is zero. (2) The uniform prior P(z) of eq 4 becomes a learned one, p(k | context), and so enters the
+posterior of eq 2: q(k) ~ p(k | context) exp(-|r - b_k|^2 / 2 s_l^2). Its mode, taken here without
+sampling, minimises |r - b_k|^2 + lambda_l * (-log p(k | context)) with lambda_l = 2 s_l^2, which is
+entropy-constrained vector quantization (Chou, Lookabaugh, Gray 1989). (3) Both transforms are a
+linear patch transform, started from principal components, plus a convolutional branch that starts
+at zero. (4) A number of layers is drawn for each sample, so every prefix decodes well. (5) All that
+decoding needs is evaluated in exact arithmetic (exact.py): codes and pixels agree on every machine.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hqcodec.models import photo_start
+from hqcodec.models.base import Batch, Layer, Model
+from hqcodec.models.context import STEPS, Context, colour
+from hqcodec.models.exact import exact_copy, snap, softmax_frequencies
+from hqcodec.models.transforms import Decoder, Encoder, PhotoConfig, reach, tiled
+
+CHUNK = 2048  # positions whose logits are held at a time
+TILE = 64  # positions a side that a transform sees at a time
+
+
+class Codebooks(nn.Module):
+    """A codebook for each group of each layer; entry 0 is zero, so flat areas cost almost nothing."""
+
+    def __init__(self, c: PhotoConfig) -> None:
+        """Kept in quantizer steps, [L,groups,K,dimensions of a group] for each kind of group."""
+        super().__init__()
+        self.steps = [c.quantizer_step(layer) for layer in range(c.layers)]
+        self.tables = nn.ParameterList(
+            nn.Parameter(torch.randn(c.layers, groups, c.codebook, size))
+            for groups, size in c.kinds
+        )
+        keep = torch.ones(c.codebook, 1)
+        keep[0] = 0.0
+        self.register_buffer("keep", keep, persistent=False)
+        self.keep: Tensor
+
+    def get(self, layer: int, kind: int) -> Tensor:
+        """Code vectors of a layer in the latent's units: [groups,K,size]."""
+        return snap(self.tables[kind][layer] * self.keep * self.steps[layer])
+
+    def lookup(self, layer: int, codes: Tensor) -> Tensor:
+        """The vectors that codes [P,groups] name, side by side: [P,D]."""
+        parts, start = [], 0
+        for kind in range(len(self.tables)):
+            codebook = self.get(layer, kind)
+            groups = torch.arange(len(codebook), device=codes.device)
+            parts.append(codebook[groups, codes[:, start : start + len(codebook)]].flatten(1))
+            start += len(codebook)
+        return torch.cat(parts, 1)
+
+
+def choose(r: Tensor, codebook: Tensor, log_p: Tensor, rate_lambda: float) -> Tensor:
+    """argmin_k |r - b_k|^2 - lambda log p_k: [n,g,s], [g,K,s], [n,g,K] -> [n,g] int64."""
+    # |r|^2 is the same for every k
+    distance = codebook.square().sum(-1) - 2 * torch.einsum("ngs,gks->ngk", r, codebook)
+    return (distance - rate_lambda * log_p).argmin(-1)
+
+
+def rows_of(x: Tensor) -> Tensor:
+    """[B,C,h,w] -> [B*h*w,C]."""
+    return x.movedim(1, -1).flatten(0, 2)
+
+
+def grid_of(rows: Tensor, size: tuple[int, int, int]) -> Tensor:
+    """Inverse of `rows_of`: [B*h*w,C] -> [B,C,h,w] for size (B, h, w)."""
+    return rows.unflatten(0, size).movedim(-1, 1)
+
+
+class Photo(Model):
+    """See the module docstring."""
+
+    family = "photo"
+
+    def __init__(self, config: PhotoConfig) -> None:
+        """Random weights; `initialize` sets the linear start."""
+        super().__init__()
+        self.config = config
+        groups = config.scalars + config.vectors
+        self.layers = (Layer(config.patch, groups, config.codebook),) * config.layers
+        self.encoder, self.decoder = Encoder(config), Decoder(config)
+        self.codebooks = Codebooks(config)
+        self.contexts = nn.ModuleList(
+            Context(config.kinds, config.codebook, config.context, first=layer == 0)
+            for layer in range(config.layers)
+        )
+        self._exact: dict[str, Any] = {}  # float64 twins of what decoding needs, made on first use
+
+    def train(self, mode: bool = True) -> "Photo":
+        """Training changes weights, so the exact twins are forgotten."""
+        self._exact = {}
+        return super().train(mode)
+
+    def exact(self, name: str) -> Any:
+        """The exact twin of the submodule `name`."""
+        if name not in self._exact:
+            self._exact[name] = exact_copy(getattr(self, name))
+        return self._exact[name]
+
+    def dims(self, kind: int) -> slice:
+        """Which of the D dimensions the groups of a kind hold."""
+        return slice(0, self.config.scalars) if kind == 0 else slice(self.config.scalars, None)
+
+    def quantize(self, layer: int, r: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes [P,groups] of a layer at P = B*h*w positions, and their -log p in nats [P].
+
+        r: the residual z - y to quantize; y: the sum of the coarser layers, both [B,D,h,w].
+        """
+        c, context = self.config, self.contexts[layer]
+        q, rate_lambda = c.quantizer_step(layer), c.rate_lambda(layer)
+        B, _, h, w = r.shape
+        rows = rows_of(r)
+        known = torch.zeros_like(rows)
+        nats = rows.new_zeros(len(rows))
+        codes = torch.zeros(
+            len(rows), self.layers[layer].groups, dtype=torch.int64, device=r.device
+        )
+        trunk = context.trunk(y / q)  # type: ignore[operator]
+        for step, (kind, shade) in enumerate(STEPS):
+            features = rows_of(context.hidden(step, trunk, grid_of(known / q, (B, h, w))))  # type: ignore[operator]
+            codebook, dims = self.codebooks.get(layer, kind).detach(), self.dims(kind)
+            start = 0 if kind == 0 else c.scalars
+            where = colour(h, w, B)[shade].to(r.device)
+            for part in where.split(len(where) if self.training else CHUNK):
+                with torch.autocast(r.device.type, enabled=False):
+                    log_p = context.logits(step, features[part].float()).log_softmax(-1)  # type: ignore[operator]
+                k = choose(
+                    rows[part, dims].unflatten(1, (len(codebook), -1)),
+                    codebook, log_p.detach(), rate_lambda,
+                )  # fmt: skip
+                codes[part, start : start + len(codebook)] = k
+                groups = torch.arange(len(codebook), device=r.device)
+                known[part, dims] = codebook[groups, k].flatten(1)
+                surprise = -log_p.gather(-1, k[..., None]).flatten(1).sum(1)
+                nats = nats.index_add(0, part, surprise)
+        return codes, nats
+
+    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
+        """Rate-distortion Lagrangian of x [B,3,H,W]; sample i keeps 1 + i*L//B layers.
+
+        distortion: squared error summed over a patch's pixels (0..1) and averaged over patches;
+        rate: nats a patch. loss = (distortion + commitment) / lambda + rate + codebook.
+        """
+        c, B = self.config, len(x)
+        z = self.encoder(self.pad(x)).float()
+        size = (B, *z.shape[-2:])
+        depth = 1 + torch.arange(B, device=x.device) * c.layers // B  # [B], ascending
+        y, nats, codebook = torch.zeros_like(z), z.new_zeros(B), z.new_zeros(B)
+        out: dict[str, Tensor] = {}
+        for layer in range(c.layers):
+            first = int((depth <= layer).sum())
+            if first == B:
+                break
+            before, r = y[first:].detach(), (z[first:] - y[first:]).detach()
+            codes, surprise = self.quantize(layer, r, before)
+            part = (B - first, *size[1:])
+            values = grid_of(self.codebooks.lookup(layer, codes), part)
+            y = torch.cat([y[:first], y[first:] + values])
+            nats = nats + pad_front(surprise.view(part).mean((1, 2)), B)
+            miss = (r - values).square().sum(1).mean((1, 2)) / c.rate_lambda(layer)
+            codebook = codebook + pad_front(miss, B)
+            out[f"perplexity_{layer + 1}"] = perplexity(codes, c.codebook)
+        x_hat = self.decoder(y + z - z.detach())[..., : x.shape[-2], : x.shape[-1]].float()
+        patches = x.shape[-2] * x.shape[-1] / c.patch**2
+        error = (x_hat - x).square().sum((1, 2, 3)) / patches  # [B]
+        commitment = c.commitment * (z - y.detach()).square().sum(1).mean((1, 2))
+        rate_lambda = x.new_tensor([c.rate_lambda(layer) for layer in range(c.layers)])[depth - 1]
+        weight = (rate_lambda / rate_lambda[0]) ** c.balance
+        total = (error + commitment) / rate_lambda + nats + codebook
+        out["loss"] = (weight * total).mean()
+        if self.perceptual is not None:
+            out["lpips"] = self.perceptual(x_hat.clamp(0, 1), x).mean()
+        with torch.no_grad():
+            psnr = -10 * (error / (3 * c.patch**2)).clamp(min=1e-9).log10()
+            bpp = nats / c.patch**2 / 0.6931471805599453
+            for kept in range(1, c.layers + 1):
+                if bool((depth == kept).any()):
+                    out[f"psnr_{kept}"] = psnr[depth == kept].mean()
+                    out[f"bpp_{kept}"] = bpp[depth == kept].mean()
+        return out
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """Codebooks, kept in quantizer steps, move ten times as fast."""
+        codebooks = list(self.codebooks.parameters())
+        chosen = {id(p) for p in codebooks}
+        rest = [p for p in self.parameters() if id(p) not in chosen]
+        return [{"params": rest, "lr": lr}, {"params": codebooks, "lr": 10 * lr}]
+
+    def initialize(self, x: Tensor) -> None:
+        """Principal components of the patches of x [N,3,H,W]; codebooks by k-means under rate."""
+        photo_start.start(self, x)
+
+    # -- the codec
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Codes [B,groups,h,w] int64 of each layer for x [B,3,H,W] in 0..1."""
+        c = self.config
+        margin = reach(c.encoder_depth, (1, 1, 0))
+        z = tiled(self.encoder, self.pad(x), TILE, margin, (c.patch, 1)).float()
+        size = (len(z), *z.shape[-2:])
+        y, codes = torch.zeros_like(z), []
+        for layer in range(c.layers):
+            chosen, _ = self.quantize(layer, z - y, y)
+            y = y + grid_of(self.codebooks.lookup(layer, chosen), size)
+            codes.append(grid_of(chosen, size).contiguous())
+        return codes
+
+    @torch.no_grad()
+    def decode(self, codes: Sequence[Tensor], size: tuple[int, int] | None = None) -> Tensor:
+        """Inverse of `encode`, up to the loss, in exact arithmetic on the CPU: [B,3,H,W] float32."""
+        c = self.config
+        y = self.latent([layer.cpu() for layer in codes])
+        margin = reach(c.decoder_depth, (1, 0, 1))
+        x = tiled(self.exact("decoder"), y, TILE, margin, (1, c.patch)).clamp(0, 1).float()
+        return x if size is None else x[..., : size[0], : size[1]]
+
+    def latent(self, codes: Sequence[Tensor]) -> Tensor:
+        """Sum of the code vectors of the layers given, exact: [B,D,h,w] float64."""
+        B, _, h, w = codes[0].shape
+        books = self.exact("codebooks")
+        y = torch.zeros(B * h * w, self.config.dim, dtype=torch.float64)
+        for layer, chosen in enumerate(codes):
+            y += books.lookup(layer, rows_of(chosen))
+        return grid_of(y, (B, h, w))
+
+    @torch.no_grad()
+    def tables(self, codes: Sequence[Tensor], current: Tensor) -> Iterator[Batch]:
+        """Context-modelled frequencies of layer len(codes), in the order of context.STEPS."""
+        c, layer = self.config, len(codes)
+        context, books = self.exact("contexts")[layer], self.exact("codebooks")
+        groups, h, w = current.shape
+        per_step = 4096 / round(c.quantizer_step(layer) * 4096)  # 1 / q, one rounded division
+        per_step = round(per_step * 4096) / 4096
+        known = torch.zeros(h * w, c.dim, dtype=torch.float64)
+        trunk = None
+        if layer:
+            trunk = context.trunk(self.latent([k[None] for k in codes]) * per_step)
+        flat = current.view(groups, h * w)
+        for step, (kind, shade) in enumerate(STEPS):
+            features = rows_of(context.hidden(step, trunk, grid_of(known * per_step, (1, h, w))))
+            start, count = (0, c.scalars) if kind == 0 else (c.scalars, c.vectors)
+            rows = torch.arange(start, start + count)
+            where = colour(h, w)[shade]
+            for part in where.split(CHUNK):
+                logits = context.logits(step, features[part])  # [n,g,K]
+                place = rows * (h * w) + part[:, None]  # [n,g]
+                yield Batch(place.flatten(), softmax_frequencies(logits).flatten(0, 1))
+            # what these batches named is now filled in
+            values = books.get(layer, kind)[
+                torch.arange(count), flat[start : start + count, where].T
+            ]
+            known[where, self.dims(kind)] = values.flatten(1)
+
+
+def pad_front(x: Tensor, length: int) -> Tensor:
+    """Zeros before x [n] up to `length`."""
+    return torch.cat([x.new_zeros(length - len(x)), x])
+
+
+@torch.no_grad()
+def perplexity(codes: Tensor, size: int) -> Tensor:
+    """exp(entropy) of each group's codes [P,groups] in 0..size-1, averaged over groups."""
+    groups = codes.shape[1]
+    shifted = codes + size * torch.arange(groups, device=codes.device)
+    counts = torch.bincount(shifted.flatten(), minlength=groups * size).view(groups, size)
+    p = counts / counts.sum(1, keepdim=True)
+    return torch.special.entr(p).sum(1).exp().mean()

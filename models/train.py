@@ -1,0 +1,264 @@
+"""One training loop for every model: `train(Run, data, out)`.
+
+Each step's batch and random numbers follow from (seed, step) alone, and a checkpoint holds weights,
+averages and optimizer state; so a run that was killed continues exactly as if it had not been.
+"""
+
+import json
+import os
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from importlib import resources
+from math import cos, pi
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from hqcodec.errors import HqcodecError
+from hqcodec.models import data, zoo
+from hqcodec.models.base import Model
+from hqcodec.models.lpips import load_lpips
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train; the `[train]` table of a config file."""
+
+    steps: int = 10_000
+    batch: int = 8
+    crop: int = 128  # pixels a side
+    shrink: float = 0.5  # crops are shrunk by a factor drawn from here to 1; 1 never shrinks
+    tile: int = 0  # pictures are sheets of tiles of so many pixels a side; 0: they are pictures
+    held_out: float = 0.02  # share of the pictures kept for validation
+    lr: float = 4e-4
+    optimizer: str = "adam"
+    schedule: str = "cosine"  # or "constant"
+    hold: float = 0.3  # share of the steps before the cosine starts
+    warmup: int = 100  # steps of linear warm-up
+    clip: float = 1000.0  # gradient norm
+    average: float = 0.0  # decay of the weights' moving average; 0: none
+    bf16: bool = True  # bfloat16 autocast
+    seed: int = 0
+    validate_every: int = 1000
+    checkpoint_every: int = 500
+    start: str = ""  # weights file to start from, instead of the model's own start
+    freeze: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
+    lpips: float = 0.0  # weight of LPIPS in the loss
+
+
+@dataclass(frozen=True)
+class Run:
+    """A config file: family, [model] and [train]."""
+
+    family: str
+    model: dict[str, Any]
+    train: TrainConfig
+    description: str = ""
+    name: str = "model"
+
+
+@dataclass
+class State:
+    """What a checkpoint holds."""
+
+    model: Model
+    optimizer: torch.optim.Optimizer
+    average: dict[str, Tensor] = field(default_factory=dict)
+    step: int = 0
+
+
+def read_config(config: str | Path) -> Run:
+    """A run from a TOML file or from the name of a config that came with the package."""
+    built_in = resources.files("hqcodec.models") / "configs" / f"{config}.toml"
+    if Path(config).is_file():
+        text, name = Path(config).read_text(), Path(config).stem
+    elif built_in.is_file():
+        text, name = built_in.read_text(), str(config)
+    else:
+        known = sorted(p.name for p in (resources.files("hqcodec.models") / "configs").iterdir())
+        names = ", ".join(p.removesuffix(".toml") for p in known if p.endswith(".toml"))
+        raise HqcodecError(f"config {str(config)!r} is neither a file nor one of {names}")
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise HqcodecError(f"{config}: not TOML ({error})") from None
+    unknown = set(table) - {"family", "model", "train", "description"}
+    if unknown or "family" not in table:
+        raise HqcodecError(
+            f"{config}: found {', '.join(sorted(table)) or 'nothing'}; "
+            "a config has family, description, [model] and [train]"
+        )
+    train = zoo.from_dict(TrainConfig, table.get("train", {}))
+    return Run(table["family"], table.get("model", {}), train, table.get("description", ""), name)
+
+
+def rate_factor(config: TrainConfig, step: int) -> float:
+    """The learning rate at a step, relative to `lr`: warm-up, constant, cosine to zero."""
+    factor = min(1.0, (step + 1) / max(1, config.warmup))
+    start = config.hold * config.steps
+    if config.schedule == "cosine" and step > start:
+        factor *= 0.5 + 0.5 * cos(pi * (step - start) / (config.steps - start))
+    return factor
+
+
+def make_state(run: Run, pictures: data.Pictures, device: str) -> State:
+    """Model and optimizer at step 0."""
+    t = run.train
+    torch.manual_seed(t.seed)
+    model = zoo.build(run.family, run.model)
+    if t.start:
+        model.load_state_dict(safetensors.torch.load_file(zoo.path(t.start)))
+    else:
+        model.initialize(data.crops(pictures.train, 512, t.crop, t.seed, 2**31, t.shrink))
+    model.to(device)
+    for name, p in model.named_parameters():
+        p.requires_grad_(not name.startswith(t.freeze) if t.freeze else True)
+    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adam": torch.optim.Adam, "adamax": torch.optim.Adamax, "radam": torch.optim.RAdam,
+    }  # fmt: skip
+    if t.optimizer not in kinds:
+        raise HqcodecError(f"optimizer {t.optimizer!r}; known are {', '.join(kinds)}")
+    state = State(model, kinds[t.optimizer](model.parameter_groups(t.lr)))
+    for group in state.optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    if t.average:
+        state.average = {k: v.clone() for k, v in model.state_dict().items()}
+    return state
+
+
+def train_step(state: State, run: Run, x: Tensor) -> dict[str, float]:
+    """One update on x [B,3,H,W]; what `Model.loss` returned, as numbers."""
+    t, model = run.train, state.model
+    torch.manual_seed(t.seed * 1_000_003 + state.step)
+    factor = rate_factor(t, state.step)
+    for group in state.optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * factor
+    with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=t.bf16):
+        terms = model.loss(x, state.step)
+    total = terms["loss"]
+    if "lpips" in terms:
+        total = total + t.lpips * terms["lpips"]
+    if not bool(total.isfinite()):
+        raise HqcodecError(f"the loss is {float(total)} at step {state.step}; lower `lr` or `clip`")
+    state.optimizer.zero_grad(set_to_none=True)
+    total.backward()  # type: ignore[no-untyped-call]
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), t.clip)
+    state.optimizer.step()
+    state.step += 1
+    if state.average:
+        for key, value in model.state_dict().items():
+            if value.is_floating_point():
+                state.average[key].lerp_(value, 1 - t.average)
+            else:
+                state.average[key].copy_(value)
+    shown = {key: float(value.detach()) for key, value in terms.items()}
+    return shown | {"gradient": float(norm), "lr": t.lr * factor}
+
+
+@torch.no_grad()
+def validate(state: State, run: Run, held_out: list[data.Pixels], device: str) -> dict[str, float]:
+    """Mean of `Model.loss`'s terms over fixed crops of the held-out pictures."""
+    averaged, kept = state.average, {}
+    if averaged:
+        kept = {k: v.clone() for k, v in state.model.state_dict().items()}
+        state.model.load_state_dict(averaged)
+    state.model.eval()
+    sums: dict[str, list[float]] = {}
+    for batch in range(8):
+        x = data.crops(held_out, max(run.train.batch, 12), run.train.crop, 1, batch, 1.0).to(device)
+        for key, value in state.model.loss(x, state.step).items():
+            sums.setdefault(key, []).append(float(value))
+    state.model.train()
+    if kept:
+        state.model.load_state_dict(kept)
+    return {key: sum(values) / len(values) for key, values in sums.items()}
+
+
+def save_checkpoint(state: State, target: Path) -> None:
+    """Weights, averages, optimizer state and step, in one safetensors file, atomically."""
+    tensors = {f"model.{k}": v.contiguous() for k, v in state.model.state_dict().items()}
+    tensors |= {f"average.{k}": v.contiguous() for k, v in state.average.items()}
+    for index, slots in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in slots.items()}
+    temporary = target.with_name(target.name + ".part")
+    safetensors.torch.save_file(
+        {k: v.detach().cpu().clone() for k, v in tensors.items()}, temporary, {"step": str(state.step)}
+    )
+    os.replace(temporary, target)
+
+
+def load_checkpoint(state: State, source: Path) -> None:
+    """Inverse of `save_checkpoint`, into a state of the same shape."""
+    with safe_open(source, framework="pt") as file:
+        state.step = int(file.metadata()["step"])
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+    for key, value in tensors.items():
+        part, name = key.split(".", 1)
+        parts[part][name] = value
+    state.model.load_state_dict(parts["model"])
+    state.average = {k: v.to(_device(state.model)) for k, v in parts["average"].items()}
+    whole = state.optimizer.state_dict()
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, value in parts["optimizer"].items():
+        index, name = key.split(".", 1)
+        slots.setdefault(int(index), {})[name] = value
+    state.optimizer.load_state_dict(whole | {"state": slots})
+
+
+def _device(model: Model) -> torch.device:
+    return next(model.parameters()).device
+
+
+def train(
+    run: Run, source: Path, out: Path, device: str = "cpu", lpips: Path | None = None
+) -> Iterator[dict[str, float]]:
+    """Train, yielding every step's record; resumes from `out` if a checkpoint lies there.
+
+    out: a folder; gets run.json, log.jsonl, checkpoint.safetensors and, at the end, the exported
+    weights and their card (see `export.finish`).
+    """
+    t = run.train
+    out.mkdir(parents=True, exist_ok=True)
+    described = json.dumps(asdict(run) | {"data": str(source)}, indent=1)
+    record, checkpoint, log = out / "run.json", out / "checkpoint.safetensors", out / "log.jsonl"
+    if checkpoint.exists() and record.exists() and record.read_text() != described:
+        raise HqcodecError(f"{out} holds another run; give another --out, or the config it was for")
+    pictures = data.load(source, t.tile, t.held_out)
+    state = make_state(run, pictures, device)
+    if t.lpips:
+        metric = load_lpips("alex", lpips).to(device)
+        state.model.perceptual = lambda a, b: metric(a, b)
+    record.write_text(described)
+    if checkpoint.exists():
+        load_checkpoint(state, checkpoint)
+        keep = [line for line in log.read_text().splitlines() if json.loads(line)["step"] < state.step]
+        log.write_text("".join(line + "\n" for line in keep))
+    state.model.train()
+    began = time.monotonic()
+    while state.step < t.steps:
+        x = data.crops(pictures.train, t.batch, t.crop, t.seed, state.step, t.shrink).to(device)
+        shown = {"step": float(state.step)} | train_step(state, run, x)
+        last = state.step == t.steps
+        if last or state.step % t.validate_every == 0:
+            found = validate(state, run, pictures.held_out, device)
+            shown |= {f"held_out_{key}": value for key, value in found.items()}
+        shown["seconds"] = round(time.monotonic() - began, 1)
+        with log.open("a") as file:
+            file.write(json.dumps({k: float(f"{v:.5g}") for k, v in shown.items()}) + "\n")
+        if last or state.step % t.checkpoint_every == 0:
+            save_checkpoint(state, checkpoint)
+        yield shown
+    if state.average:
+        state.model.load_state_dict(state.average)
+    state.model.eval()
+    state.model.calibrate(
+        data.crops(pictures.train, 512, t.crop, t.seed, 2**31 + 1, t.shrink).to(device)
+    )
+    zoo.save(state.model, out / f"{run.name}.safetensors", run.name, run.description)

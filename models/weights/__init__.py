@@ -1,0 +1,1 @@
+"""Packaged weights: one .safetensors file and one model card (.md) a model."""
