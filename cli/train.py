@@ -10,7 +10,9 @@ COLUMNS = ("loss", "psnr", "bpp", "perplexity", "lpips")
 
 def train(
     config: Annotated[str, typer.Argument(help="A TOML file, or the name of a built-in config.")],
-    data: Annotated[Path, typer.Option(help="Folder of pictures, sheet of tiles, .npy/.npz, IDX .gz.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder of pictures, sheet of tiles, .npy/.npz, IDX .gz.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, log and weights.")],
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
     start: Annotated[str, typer.Option(help="Weights to start from: a name or a file.")] = "",
@@ -49,8 +51,12 @@ def train(
                     smooth[key] = 0.98 * smooth.get(key, value) + 0.02 * value
             progress.update(task, completed=record["step"] + 1, description=_line(smooth))
             if "held_out_loss" in record:
-                found = {k.removeprefix("held_out_"): v for k, v in record.items() if "held_out" in k}
-                console.print(f"step {record['step'] + 1:.0f}, held out: {_line(found)}", highlight=False)
+                found = {
+                    k.removeprefix("held_out_"): v for k, v in record.items() if "held_out" in k
+                }
+                console.print(
+                    f"step {record['step'] + 1:.0f}, held out: {_line(found)}", highlight=False
+                )
     typer.echo(f"{out / run.name}.safetensors")
 
 

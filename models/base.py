@@ -56,8 +56,11 @@ class Model(nn.Module, ABC):
     perceptual: Callable[[Tensor, Tensor], Tensor] | None = None
 
     @abstractmethod
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """Codes of pictures [B,3,H,W] in 0..1, any H, W >= 1: a [B,groups,h,w] int64 a layer."""
+    def encode(self, x: Tensor, layers: int | None = None) -> list[Tensor]:
+        """Codes of pictures [B,3,H,W] in 0..1, any H, W >= 1: a [B,groups,h,w] int64 a layer.
+
+        layers: compute only so many, coarse to fine.
+        """
 
     @abstractmethod
     def decode(self, codes: Sequence[Tensor], size: tuple[int, int] | None = None) -> Tensor:
@@ -79,6 +82,11 @@ class Model(nn.Module, ABC):
         """
 
     @property
+    def default_layers(self) -> int:
+        """How many layers a file gets unless somebody says."""
+        return len(self.layers)
+
+    @property
     def stride(self) -> int:
         """Pictures are padded to a multiple of this many pixels."""
         return max(layer.stride for layer in self.layers)
@@ -94,10 +102,10 @@ class Model(nn.Module, ABC):
         height, width = x.shape[-2:]
         return F.pad(x, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
 
-    def initialize(self, x: Tensor) -> None:  # noqa: B027 (most models need none)
+    def initialize(self, x: Tensor) -> None:
         """Set weights from training pictures x [N,3,H,W] before the first step."""
 
-    def calibrate(self, x: Tensor) -> None:  # noqa: B027
+    def calibrate(self, x: Tensor) -> None:
         """Count static tables on training pictures x [N,3,H,W] after the last step."""
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
@@ -109,10 +117,10 @@ def frequencies(weights: Tensor) -> Tensor:
     """Frequencies for `Batch` in proportion to whole weights >= 0: [...,K] -> [...,K] float64.
 
     Exact on every machine: float64 products of whole numbers below 2^53, one correctly rounded
-    division each, and what rounding down leaves goes to the first largest weight.
+    division each; what rounding down leaves, less than K, goes to code 0.
     """
     w = weights.to(torch.float64)
     free = TOTAL - w.shape[-1]
-    f = (w * free / w.sum(-1, keepdim=True)).floor()
-    rest = free - f.sum(-1, keepdim=True)
-    return f.scatter_add(-1, w.argmax(-1, keepdim=True), rest)
+    f = (w * free).div_(w.sum(-1, keepdim=True)).floor_()
+    f[..., 0] += free - f.sum(-1)
+    return f

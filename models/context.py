@@ -36,7 +36,7 @@ class Context(nn.Module):
         hidden: int,
         first: bool,
     ) -> None:
-        """kinds: (groups, dimensions of a group) of scalars and vectors; first: no coarser layer."""
+        """kinds: (groups, dimensions of a group) of scalars, vectors; first: no coarser layer."""
         super().__init__()
         scalars, dim = kinds[0][0] * kinds[0][1], sum(groups * size for groups, size in kinds)
         self.scalars, self.codebook = scalars, codebook
@@ -47,16 +47,27 @@ class Context(nn.Module):
         self.white_vectors = Conv(dim, hidden, 3, bias=False)
         self.middle = nn.ModuleList(Conv(hidden, hidden) for _ in kinds)
         self.out = nn.ModuleList(Conv(hidden, groups * codebook) for groups, _ in kinds)
-        for head in self.out:
-            assert isinstance(head, Conv)
-            nn.init.normal_(head.weight, std=0.02)
+        for kind in range(len(kinds)):
+            nn.init.normal_(self.head(kind)[0], std=0.02)
+
+    def head(self, kind: int) -> tuple[Tensor, Tensor]:
+        """Weight [groups*K,C] and bias [groups*K] from features to the logits of a kind."""
+        head = self.out[kind]
+        assert isinstance(head, Conv) and head.bias is not None
+        return head.weight[:, :, 0, 0], head.bias
+
+    @torch.no_grad()
+    def start_from(self, kind: int, p: Tensor) -> None:
+        """Set the logits' biases to probabilities [groups,K] counted without context."""
+        self.head(kind)[1].copy_(p.log().flatten())
 
     def trunk(self, coarser: Tensor) -> Tensor | None:
-        """What all four steps share: coarser layers' sum in quantizer steps [B,D,h,w] -> [B,C,h,w]."""
+        """What all steps share; coarser layers' sum in quantizer steps [B,D,h,w] -> [B,C,h,w]."""
         if self.past is None:
             return None
         y = snap(coarser).clamp(-REACH, REACH)
-        return self.past(torch.cat([y, y.abs()], 1))  # type: ignore[no-any-return]
+        features: Tensor = self.past(torch.cat([y, y.abs()], 1))
+        return features
 
     def hidden(self, step: int, trunk: Tensor | None, known: Tensor) -> Tensor:
         """Features [B,C,h,w] of a step.
@@ -78,8 +89,5 @@ class Context(nn.Module):
 
     def logits(self, step: int, rows: Tensor) -> Tensor:
         """Logits [n,groups,K] of a step at chosen positions; rows: their features [n,C]."""
-        head = self.out[STEPS[step][0]]
-        assert isinstance(head, Conv)
-        weight = head.weight[:, :, 0, 0]
-        assert head.bias is not None
-        return snap(rows @ weight.T + head.bias).view(len(rows), -1, self.codebook)
+        weight, bias = self.head(STEPS[step][0])
+        return snap(rows @ weight.T + bias).view(len(rows), -1, self.codebook)

@@ -60,8 +60,8 @@ def load(source: Path, tile: int = 0, held_out: float = 0.02) -> Pictures:
 
 def _pictures(path: Path, tile: int) -> list[Pixels]:
     try:
-        with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image).convert("RGB")
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("RGB")
             while max(image.size) > LONGEST and not tile:
                 image = image.reduce(2)
             pixels = np.asarray(image)
@@ -100,23 +100,23 @@ def _array(path: Path) -> Pixels:
 
 
 def crops(
-    pictures: list[Pixels], count: int, size: int, seed: int, step: int, scale: float
+    pictures: list[Pixels], count: int, size: int, seed: int, step: int, shrink: float
 ) -> Tensor:
-    """`count` random crops [count,3,size,size] in 0..1: flipped at random, shrunk by up to `scale`.
+    """`count` random crops [count,3,size,size] in 0..1, flipped and shrunk at random.
 
-    scale: the smallest factor to shrink by before cropping, in (0, 1]; 1 never shrinks. A picture
+    shrink: the smallest factor to shrink by before cropping, in (0, 1]; 1 never shrinks. A picture
     smaller than the crop is enlarged by reflection.
     """
     rng = np.random.default_rng([seed, step])
     areas = np.array([p.shape[0] * p.shape[1] for p in pictures], dtype=np.float64)
     chosen = rng.choice(len(pictures), count, p=areas / areas.sum())
-    return torch.from_numpy(np.stack([_crop(pictures[i], size, rng, scale) for i in chosen]))
+    return torch.from_numpy(np.stack([_crop(pictures[i], size, rng, shrink) for i in chosen]))
 
 
 def _crop(
-    pixels: Pixels, size: int, rng: np.random.Generator, scale: float
+    pixels: Pixels, size: int, rng: np.random.Generator, shrink: float
 ) -> npt.NDArray[np.float32]:
-    factor = float(rng.uniform(scale, 1.0)) if rng.random() < 0.5 else 1.0
+    factor = float(rng.uniform(shrink, 1.0)) if rng.random() < 0.5 else 1.0
     want = min(round(size / factor), *pixels.shape[:2])  # a square to shrink to the crop
     top, left = (int(rng.integers(side - want + 1)) for side in pixels.shape[:2])
     piece = pixels[top : top + want, left : left + want]
@@ -126,4 +126,4 @@ def _crop(
         piece = np.pad(piece, ((0, size - want), (0, size - want), (0, 0)), mode="symmetric")
     if rng.random() < 0.5:
         piece = piece[:, ::-1]
-    return np.ascontiguousarray(piece.transpose(2, 0, 1), dtype=np.float32) / 255
+    return np.ascontiguousarray(piece.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)

@@ -43,7 +43,7 @@ def rectify(x: Tensor) -> Tensor:
 
 
 class Conv(nn.Conv2d):
-    """A convolution of odd kernel and same size; in float64 by one matrix product a picture.
+    """A convolution of odd kernel and same size; in float64 by a matrix product for each tap.
 
     Libraries may compute a convolution by transforms (Winograd, FFT) that round on the way; a
     matrix product only adds products, which is exact here.
@@ -57,13 +57,23 @@ class Conv(nn.Conv2d):
         """[B,inputs,h,w] -> [B,outputs,h,w]."""
         if x.dtype != torch.float64:
             return super().forward(x)
-        B, _, h, w = x.shape
-        kernel = self.kernel_size[0]
-        columns = F.unfold(x, kernel, padding=kernel // 2) if kernel > 1 else x.flatten(2)
-        out = self.weight.flatten(1) @ columns  # [B,outputs,h*w]
-        if self.bias is not None:
-            out = out + self.bias[:, None]
-        return out.view(B, -1, h, w)
+        kernel, pad = self.kernel_size[0], self.kernel_size[0] // 2
+        B, C, h, w = x.shape
+        if kernel > 1:
+            x = F.pad(x, (pad, pad, pad, pad + 1))  # one row more, so that every shift stays inside
+        wide = w + 2 * pad  # rows keep their padding, so a shift of the picture is a slice
+        out = x.new_empty(B, self.out_channels, h * wide)
+        for flat, result in zip(x.reshape(B, C, -1), out, strict=True):
+            for place in range(kernel**2):
+                shift = place // kernel * wide + place % kernel
+                weight = self.weight[:, :, place // kernel, place % kernel]
+                source = flat[:, shift : shift + h * wide]
+                if place:
+                    result.addmm_(weight, source)
+                else:
+                    torch.mm(weight, source, out=result)
+        out = out.view(B, -1, h, wide)[..., :w]
+        return out.contiguous() if self.bias is None else out + self.bias[:, None, None]
 
 
 class Residual(nn.Module):
@@ -87,7 +97,7 @@ def exact_copy(module: M) -> M:
     Raises ValueError if a sum could leave the 53 bits, which takes weights far outside training's.
     """
     twin = copy.deepcopy(module).cpu().double().eval().requires_grad_(False)
-    for name, p in twin.named_parameters():
+    for p in twin.parameters():
         p.copy_((p * WEIGHT_GRID).round() / WEIGHT_GRID)
     for name, layer in twin.named_modules():
         if isinstance(layer, nn.Conv2d):
@@ -103,7 +113,8 @@ def exact_copy(module: M) -> M:
 def exponentials() -> Tensor:
     """round(2^20 exp(-i/64)) for i = 0, 1, ... until it is 0: float64, from decimal arithmetic."""
     getcontext().prec = 40
-    scale, values = Decimal(2**EXP_BITS), []
+    scale = Decimal(2**EXP_BITS)
+    values: list[int] = []
     while not values or values[-1]:
         values.append(int((scale * (Decimal(-len(values)) / LOGIT_GRID).exp()).to_integral_value()))
     return torch.tensor(values, dtype=torch.float64)

@@ -191,7 +191,8 @@ def load_lpips(net: str = "alex", path: Path | None = None) -> Lpips:
 
 def read_npz(path: Path) -> dict[str, Tensor]:
     """All weights of one file: torchvision's names `features.*` and the heads `lin<i>`."""
-    with np.load(path, allow_pickle=False) as arrays:
+    # Opened here, because numpy leaves a damaged file open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return {name: torch.from_numpy(arrays[name]).float() for name in arrays.files}
 
 

@@ -1,8 +1,8 @@
 """The default photo codec: RSQ-VAE (HQ-VAE, section 4.3) made into a codec.
 
-    x --encoder--> z --quantize, L layers, entropy-constrained--> codes --sum--> y --decoder--> x_hat
-                              ^                                     |
-                              +----------- context models <--------+
+    x --encoder--> z --quantize under rate, L layers--> codes --sum--> y --decoder--> x_hat
+                                ^                         |
+                                +--- context models <-----+
 
 What it adds to the paper. (1) Many small code vectors a position instead of one: the strongest
 dimensions are scalars with a codebook each, the others vectors of four; entry 0 of every codebook
@@ -32,7 +32,7 @@ TILE = 64  # positions a side that a transform sees at a time
 
 
 class Codebooks(nn.Module):
-    """A codebook for each group of each layer; entry 0 is zero, so flat areas cost almost nothing."""
+    """A codebook for each group of each layer; entry 0 is zero: flat areas cost almost nothing."""
 
     def __init__(self, c: PhotoConfig) -> None:
         """Kept in quantizer steps, [L,groups,K,dimensions of a group] for each kind of group."""
@@ -49,7 +49,8 @@ class Codebooks(nn.Module):
 
     def get(self, layer: int, kind: int) -> Tensor:
         """Code vectors of a layer in the latent's units: [groups,K,size]."""
-        return snap(self.tables[kind][layer] * self.keep * self.steps[layer])
+        scaled: Tensor = self.tables[kind][layer] * self.keep * self.steps[layer]
+        return snap(scaled)
 
     def lookup(self, layer: int, codes: Tensor) -> Tensor:
         """The vectors that codes [P,groups] name, side by side: [P,D]."""
@@ -76,7 +77,7 @@ def rows_of(x: Tensor) -> Tensor:
 
 def grid_of(rows: Tensor, size: tuple[int, int, int]) -> Tensor:
     """Inverse of `rows_of`: [B*h*w,C] -> [B,C,h,w] for size (B, h, w)."""
-    return rows.unflatten(0, size).movedim(-1, 1)
+    return rows.view(*size, -1).movedim(-1, 1)
 
 
 class Photo(Model):
@@ -109,6 +110,17 @@ class Photo(Model):
             self._exact[name] = exact_copy(getattr(self, name))
         return self._exact[name]
 
+    @property
+    def default_layers(self) -> int:
+        """Where JPEG's usual quality lies."""
+        return max(1, round(len(self.layers) * 2 / 3))
+
+    def context(self, layer: int) -> Context:
+        """The context model of a layer."""
+        context = self.contexts[layer]
+        assert isinstance(context, Context)
+        return context
+
     def dims(self, kind: int) -> slice:
         """Which of the D dimensions the groups of a kind hold."""
         return slice(0, self.config.scalars) if kind == 0 else slice(self.config.scalars, None)
@@ -118,7 +130,7 @@ class Photo(Model):
 
         r: the residual z - y to quantize; y: the sum of the coarser layers, both [B,D,h,w].
         """
-        c, context = self.config, self.contexts[layer]
+        c, context = self.config, self.context(layer)
         q, rate_lambda = c.quantizer_step(layer), c.rate_lambda(layer)
         B, _, h, w = r.shape
         rows = rows_of(r)
@@ -127,19 +139,17 @@ class Photo(Model):
         codes = torch.zeros(
             len(rows), self.layers[layer].groups, dtype=torch.int64, device=r.device
         )
-        trunk = context.trunk(y / q)  # type: ignore[operator]
+        trunk = context.trunk(y / q)
         for step, (kind, shade) in enumerate(STEPS):
-            features = rows_of(context.hidden(step, trunk, grid_of(known / q, (B, h, w))))  # type: ignore[operator]
+            features = rows_of(context.hidden(step, trunk, grid_of(known / q, (B, h, w))))
             codebook, dims = self.codebooks.get(layer, kind).detach(), self.dims(kind)
             start = 0 if kind == 0 else c.scalars
             where = colour(h, w, B)[shade].to(r.device)
-            for part in where.split(len(where) if self.training else CHUNK):
+            for part in torch.split(where, max(1, len(where)) if self.training else CHUNK):
                 with torch.autocast(r.device.type, enabled=False):
-                    log_p = context.logits(step, features[part].float()).log_softmax(-1)  # type: ignore[operator]
-                k = choose(
-                    rows[part, dims].unflatten(1, (len(codebook), -1)),
-                    codebook, log_p.detach(), rate_lambda,
-                )  # fmt: skip
+                    log_p = context.logits(step, features[part].float()).log_softmax(-1)
+                split = rows[part, dims].view(len(part), len(codebook), -1)  # [n,g,s]
+                k = choose(split, codebook, log_p.detach(), rate_lambda)
                 codes[part, start : start + len(codebook)] = k
                 groups = torch.arange(len(codebook), device=r.device)
                 known[part, dims] = codebook[groups, k].flatten(1)
@@ -205,14 +215,14 @@ class Photo(Model):
     # -- the codec
 
     @torch.no_grad()
-    def encode(self, x: Tensor) -> list[Tensor]:
+    def encode(self, x: Tensor, layers: int | None = None) -> list[Tensor]:
         """Codes [B,groups,h,w] int64 of each layer for x [B,3,H,W] in 0..1."""
         c = self.config
         margin = reach(c.encoder_depth, (1, 1, 0))
         z = tiled(self.encoder, self.pad(x), TILE, margin, (c.patch, 1)).float()
         size = (len(z), *z.shape[-2:])
         y, codes = torch.zeros_like(z), []
-        for layer in range(c.layers):
+        for layer in range(c.layers if layers is None else layers):
             chosen, _ = self.quantize(layer, z - y, y)
             y = y + grid_of(self.codebooks.lookup(layer, chosen), size)
             codes.append(grid_of(chosen, size).contiguous())
@@ -220,7 +230,7 @@ class Photo(Model):
 
     @torch.no_grad()
     def decode(self, codes: Sequence[Tensor], size: tuple[int, int] | None = None) -> Tensor:
-        """Inverse of `encode`, up to the loss, in exact arithmetic on the CPU: [B,3,H,W] float32."""
+        """Inverse of `encode`, up to the loss, by exact arithmetic on the CPU: [B,3,H,W]."""
         c = self.config
         y = self.latent([layer.cpu() for layer in codes])
         margin = reach(c.decoder_depth, (1, 0, 1))
@@ -254,7 +264,7 @@ class Photo(Model):
             start, count = (0, c.scalars) if kind == 0 else (c.scalars, c.vectors)
             rows = torch.arange(start, start + count)
             where = colour(h, w)[shade]
-            for part in where.split(CHUNK):
+            for part in torch.split(where, CHUNK):
                 logits = context.logits(step, features[part])  # [n,g,K]
                 place = rows * (h * w) + part[:, None]  # [n,g]
                 yield Batch(place.flatten(), softmax_frequencies(logits).flatten(0, 1))
@@ -277,4 +287,4 @@ def perplexity(codes: Tensor, size: int) -> Tensor:
     shifted = codes + size * torch.arange(groups, device=codes.device)
     counts = torch.bincount(shifted.flatten(), minlength=groups * size).view(groups, size)
     p = counts / counts.sum(1, keepdim=True)
-    return torch.special.entr(p).sum(1).exp().mean()
+    return torch.special.entr(p).sum(1).exp().mean()  # type: ignore[no-any-return]

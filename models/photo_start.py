@@ -18,7 +18,7 @@ ROUNDS = 8
 
 @torch.no_grad()
 def start(model: "Photo", x: Tensor) -> None:
-    """Set the linear transforms, the codebooks and the contexts' biases from x [N,3,H,W] in 0..1."""
+    """Set linear transforms, codebooks and the contexts' biases from x [N,3,H,W] in 0..1."""
     components, mean = principal_components(x, model.config.patch, model.config.dim)
     patch = model.config.patch
     linear = model.encoder.linear
@@ -50,13 +50,12 @@ def start_layer(model: "Photo", layer: int, r: Tensor) -> Tensor:
     c, q = model.config, model.config.quantizer_step(layer)
     chosen = []
     for kind, (groups, size) in enumerate(c.kinds):
-        part = r[:, model.dims(kind)].unflatten(1, (groups, size)).movedim(0, 1)  # [g,P,s]
+        part = r[:, model.dims(kind)].reshape(-1, groups, size).movedim(0, 1)  # [g,P,s]
         codebook, p, values = entropy_constrained_kmeans(
             part / q, c.codebook, c.rate_lambda(layer) / q**2
         )
         model.codebooks.tables[kind][layer].copy_(codebook)
-        head = model.contexts[layer].out[kind]  # type: ignore[index,union-attr]
-        head.bias.copy_(p.log().flatten())  # type: ignore[union-attr,operator]
+        model.context(layer).start_from(kind, p)
         chosen.append((values * q).movedim(0, 1).flatten(1))
     return torch.cat(chosen, 1)
 

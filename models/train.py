@@ -188,7 +188,9 @@ def save_checkpoint(state: State, target: Path) -> None:
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in slots.items()}
     temporary = target.with_name(target.name + ".part")
     safetensors.torch.save_file(
-        {k: v.detach().cpu().clone() for k, v in tensors.items()}, temporary, {"step": str(state.step)}
+        {k: v.detach().cpu().clone() for k, v in tensors.items()},
+        temporary,
+        {"step": str(state.step)},
     )
     os.replace(temporary, target)
 
@@ -238,7 +240,9 @@ def train(
     record.write_text(described)
     if checkpoint.exists():
         load_checkpoint(state, checkpoint)
-        keep = [line for line in log.read_text().splitlines() if json.loads(line)["step"] < state.step]
+        keep = [
+            line for line in log.read_text().splitlines() if json.loads(line)["step"] < state.step
+        ]
         log.write_text("".join(line + "\n" for line in keep))
     state.model.train()
     began = time.monotonic()

@@ -131,14 +131,15 @@ def tiled(
     if max(h, w) <= tile + 2 * margin:
         return f(x)
     result: Tensor | None = None
-    for (t, b, t0, b0), (l, r, l0, r0) in (
-        (rows, columns) for rows in spans(h, tile, margin) for columns in spans(w, tile, margin)
-    ):
-        piece = f(x[..., t0 * into : b0 * into, l0 * into : r0 * into])
-        if result is None:
-            result = piece.new_empty(*piece.shape[:2], h * out, w * out)
-        cut = piece[..., (t - t0) * out : (b - t0) * out, (l - l0) * out : (r - l0) * out]
-        result[..., t * out : b * out, l * out : r * out] = cut
+    for top, bottom, above, below in spans(h, tile, margin):
+        for left, right, before, behind in spans(w, tile, margin):
+            piece = f(x[..., above * into : below * into, before * into : behind * into])
+            if result is None:
+                result = piece.new_empty(*piece.shape[:2], h * out, w * out)
+            rows = slice((top - above) * out, (bottom - above) * out)
+            columns = slice((left - before) * out, (right - before) * out)
+            target = result[..., top * out : bottom * out, left * out : right * out]
+            target.copy_(piece[..., rows, columns])
     assert result is not None
     return result
 

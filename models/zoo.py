@@ -81,11 +81,13 @@ def from_dict(kind: type[Any], values: dict[str, Any]) -> Any:
     known = kind.__dataclass_fields__
     for key, value in values.items():
         if key not in known:
-            raise HqcodecError(f"{kind.__name__} has no key {key!r}; its keys are {', '.join(known)}")
+            keys = ", ".join(known)
+            raise HqcodecError(f"{kind.__name__} has no key {key!r}; its keys are {keys}")
         wanted, found = known[key].type, type(value)
         if wanted in (int, float, str, bool) and found is not wanted:
             if not (wanted is float and found is int):
-                raise HqcodecError(f"{key} = {value!r} in {kind.__name__} must be {wanted.__name__}")
+                kind_of = f"{key} = {value!r} in {kind.__name__}"
+                raise HqcodecError(f"{kind_of} must be {wanted.__name__}")
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
@@ -118,8 +120,10 @@ def load(model: "str | Path" = DEFAULT, device: str = "cpu") -> "Model":
     return made.eval()
 
 
-def save(model: "Model", target: Path, name: str, description: str, licence: str = "MIT") -> str:
-    """Inverse of `load`: write `model` in half precision; returns its hash."""
+def save(
+    model: "Model", target: Path, name: str, description: str, licence: str = "MIT"
+) -> dict[str, Any]:
+    """Inverse of `load`: write `model` in half precision; returns the metadata."""
     import safetensors.torch
 
     state = {
@@ -138,12 +142,13 @@ def save(model: "Model", target: Path, name: str, description: str, licence: str
     temporary = target.with_name(target.name + ".part")
     safetensors.torch.save_file(state, temporary, {"hqcodec": json.dumps(metadata)})
     os.replace(temporary, target)
-    return str(metadata["hash"])
+    return metadata
 
 
 def decoding_hash(state: "dict[str, Tensor]", model: "Model") -> str:
     """SHA-256 (hex) of config and weights that decoding reads; the encoder's are left out."""
-    digest = hashlib.sha256(json.dumps([model.family, asdict(model.config)], sort_keys=True).encode())
+    config = json.dumps([model.family, asdict(model.config)], sort_keys=True)
+    digest = hashlib.sha256(config.encode())
     for key in sorted(state):
         if not key.startswith(model.encoder_prefixes):
             tensor = state[key]

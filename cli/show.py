@@ -1,0 +1,126 @@
+"""`info` and `models`: what files say of themselves. Nothing here imports torch."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hqcodec.cli.jobs import Job, each, expand
+from hqcodec.errors import HqcodecError
+
+if TYPE_CHECKING:
+    from hqcodec.container import Container
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+
+
+def info(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILES...", help="Files, folders, or - for stdin.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Show what .hqc files hold, layer by layer.
+
+    Rates are of the whole file, in bits per pixel; ratios are against 24 bits a pixel.
+    """
+    from hqcodec import container
+
+    def work(job: Job) -> None:
+        blob = job.read()
+        c = container.read(blob)
+        facts = {"file": job.name, **facts_of(c, len(blob)), **_details(c)}
+        typer.echo(json.dumps(facts) if as_json else _page(facts))
+
+    each([Job(file) for file, _ in expand(files, [".hqc"])], work)
+
+
+def models(as_json: Json = False) -> None:
+    """List the models that are installed."""
+    from hqcodec.models import zoo
+
+    for name in zoo.names():
+        weights = zoo.path(name)
+        facts = {**zoo.read_metadata(weights), "bytes": weights.stat().st_size}
+        if as_json:
+            typer.echo(json.dumps(facts))
+            continue
+        typer.echo(f"{name}: {facts['description']}")
+        typer.echo(
+            f"  family {facts['family']}, {len(facts['layers'])} layers, {facts['bytes']:,} bytes, "
+            f"hash {facts['hash'][:8]}, licence {facts['license']}"
+        )
+
+
+def facts_of(c: "Container", size: int) -> dict[str, Any]:
+    """What reports say of a .hqc file of `size` bytes, by the keys of their JSON."""
+    return {
+        "width": c.width,
+        "height": c.height,
+        "mode": c.mode,
+        "model": c.model,
+        "weights_hash": c.weights_hash.hex(),
+        "layers": len(c.payloads),
+        "declared_layers": c.declared,
+        "bytes": size,
+        **_rate(c, size),
+    }
+
+
+def line_of(facts: dict[str, Any]) -> str:
+    """`facts_of` in short, for people."""
+    return (
+        "{width}x{height} {mode}, {layers} layers, {bytes:,} bytes, {bpp:.3f} bpp, {ratio:.1f} : 1"
+    ).format(**facts)
+
+
+def _rate(c: "Container", size: int) -> dict[str, float]:
+    pixels = c.width * c.height
+    return {"bpp": round(8 * size / pixels, 5), "ratio": round(3 * pixels / size, 3)}
+
+
+def _details(c: "Container") -> dict[str, Any]:
+    """Layer by layer: the payload, and the file as it would be if it ended there."""
+    from hqcodec.container import TAGS, truncate, write
+
+    each_layer = []
+    for count, payload in enumerate(c.payloads, 1):
+        size = len(write(truncate(c, count)))
+        each_layer.append({"payload_bytes": len(payload), "bytes": size, **_rate(c, size)})
+    return {
+        "chunks": {TAGS[tag]: len(body) for tag, body in sorted(c.chunks.items())},
+        "weights": _weights(c),
+        "each_layer": each_layer,
+    }
+
+
+def _weights(c: "Container") -> str:
+    """Whether this installation can decode `c`: installed, missing, or differ."""
+    from hqcodec.models import zoo
+
+    if c.model not in zoo.names():
+        return "missing"
+    try:
+        found = str(zoo.read_metadata(zoo.path(c.model))["hash"])
+    except HqcodecError:
+        return "missing"
+    return "installed" if found.startswith(c.weights_hash.hex()) else "differ"
+
+
+def _page(facts: dict[str, Any]) -> str:
+    """`info` for people."""
+    lines = [f"{facts['file']}: {line_of(facts)}"]
+    weights = {
+        "installed": "installed",
+        "missing": "not installed: decompress needs --model FILE",
+        "differ": "installed, but other weights: decompress needs --model FILE",
+    }[facts["weights"]]
+    lines.append("  model {model} ({weights_hash}), ".format(**facts) + weights)
+    if facts["layers"] < facts["declared_layers"]:
+        lines.append("  cut off: {declared_layers} layers were written".format(**facts))
+    lines += [f"  {name} chunk of {size:,} bytes" for name, size in facts["chunks"].items()]
+    lines.append("  layers   payload   file up to here       bpp     ratio")
+    for count, layer in enumerate(facts["each_layer"], 1):
+        row = "  {count:6} {payload_bytes:9,} {bytes:17,} {bpp:9.3f} {ratio:7.1f}:1"
+        lines.append(row.format(count=count, **layer))
+    return "\n".join(lines)

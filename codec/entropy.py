@@ -1,0 +1,62 @@
+"""Codes <-> payload, by range coding (Martin 1979) through `constriction`.
+
+The frequencies are whole numbers in float64 that sum to 2^24 - K. For such weights constriction's
+`Categorical(perfect=False)` gives symbol k exactly the probability (f_k + 1) / 2^24, whatever the
+machine, the version of a maths library or the width of the float; for others it rounds. The coder
+never notices wrong bytes: lengths and checksums are the container's to keep.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from constriction import stream  # its submodules are attributes, not importable by path
+from torch import Tensor
+
+from hqcodec.errors import FormatError
+from hqcodec.models.base import Batch
+
+
+def pack(codes: Tensor, batches: Iterable[Batch]) -> bytes:
+    """Code `codes` [groups,h,w] in the order and under the frequencies of `batches`."""
+    encoder = stream.queue.RangeEncoder()
+    flat = codes.flatten()
+    for batch in batches:
+        symbols = flat[batch.where].to(torch.int32).numpy()
+        if len(batch.frequencies) == 1:
+            encoder.encode(symbols, _shared(batch))
+        else:
+            encoder.encode(symbols, _family(), batch.frequencies.numpy())
+    words = encoder.get_compressed().astype("<u4").tobytes()
+    return bytes(words[: len(words) - min(3, len(words) - len(words.rstrip(b"\0")))])
+
+
+def unpack(payload: bytes, codes: Tensor, batches: Iterable[Batch]) -> Tensor:
+    """Inverse of `pack`: fills in and returns `codes` [groups,h,w], from which `batches` reads on.
+
+    Raises FormatError where the payload cannot have come from `pack` (most wrong payloads decode
+    to wrong codes instead; the container's checksum is what tells).
+    """
+    words = np.frombuffer(payload + bytes(-len(payload) % 4), "<u4").astype(np.uint32)
+    decoder = stream.queue.RangeDecoder(words)
+    flat = codes.view(-1)
+    for batch in batches:
+        try:
+            if len(batch.frequencies) == 1:
+                symbols = decoder.decode(_shared(batch), len(batch.where))
+            else:
+                symbols = decoder.decode(_family(), batch.frequencies.numpy())
+        except AssertionError as error:  # what constriction raises on impossible data
+            raise FormatError("a layer does not decode under this model's tables") from error
+        flat[batch.where] = torch.from_numpy(symbols.astype(np.int64))
+    return codes
+
+
+def _shared(batch: Batch) -> stream.model.Categorical:
+    """One table for all symbols of the batch."""
+    return stream.model.Categorical(batch.frequencies[0].numpy(), perfect=False)
+
+
+def _family() -> stream.model.Categorical:
+    """A table for each symbol, given beside the symbols."""
+    return stream.model.Categorical(perfect=False)

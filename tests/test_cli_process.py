@@ -1,0 +1,69 @@
+"""The command in a process of its own: imports, pipes and signals."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hqcodec.container import Container, write
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def packed(name: str = "a.hqc") -> Path:
+    path = Path(name)
+    path.write_bytes(write(Container("toy", bytes(4), 20, 10, "RGB", {}, (b"one", b"two"))))
+    return path
+
+
+def command(*args: str, **more: Any) -> "subprocess.Popen[bytes]":
+    """The real thing, in a process of its own."""
+    code = "from hqcodec.cli.main import main; main()"
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    pipes |= more
+    return subprocess.Popen([sys.executable, "-c", code, *args], **pipes)
+
+
+def test_help_and_info_do_not_wait_for_torch() -> None:
+    packed()
+    code = (
+        "import sys; from hqcodec.cli.main import app; app(sys.argv[1:], standalone_mode=False);"
+        "print(sorted({'torch', 'numpy', 'PIL'} & set(sys.modules)), file=sys.stderr)"
+    )
+    for args in (["--help"], ["info", "a.hqc"], ["models"]):
+        done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, check=True)
+        assert done.stderr == b"[]\n", args
+
+
+def test_a_closed_pipe_is_quiet() -> None:
+    for number in range(3):
+        packed(f"{number}.hqc")
+    with command("info", *["0.hqc", "1.hqc", "2.hqc"] * 3000) as process:
+        assert process.stdout and process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1
+
+
+def test_a_full_standard_output_is_one_line() -> None:
+    packed()
+    with open("/dev/full", "wb") as full, command("info", "a.hqc", stdout=full) as process:
+        assert process.stderr
+        assert process.stderr.read() == b"hqcodec: a.hqc: No space left on device\n"
+        assert process.wait() == 1
+
+
+def test_control_c_is_one_line_and_status_130() -> None:
+    with command("info", str(packed()), "-") as process:  # which waits for its standard input
+        assert process.stdout and process.stderr
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == b"hqcodec: interrupted\n"
+        assert process.wait() == 130
