@@ -27,7 +27,7 @@ class PhotoConfig:
     ratio: float = 1.55  # q_l / q_{l+1}
     rate_weight: float = 0.18  # lambda_l = rate_weight * q_l^2, squared error a nat
     balance: float = 0.3  # a sample of l layers weighs (lambda_l / lambda_1)^balance
-    commitment: float = 0.25
+    commitment: float = 1.0  # the posterior's own weight: 1 / 2 s_l^2 = 1 / lambda_l
     widths: tuple[int, ...] = (48, 96, 144)  # channels at strides 4, 8, 16
     encoder_depth: tuple[int, ...] = (1, 1, 2)  # residual blocks at these strides
     decoder_depth: tuple[int, ...] = (1, 2, 2)
