@@ -27,8 +27,8 @@ def pack(codes: Tensor, batches: Iterable[Batch]) -> bytes:
             encoder.encode(symbols, _shared(batch))
         else:
             encoder.encode(symbols, _family(), batch.frequencies.numpy())
-    words = encoder.get_compressed().astype("<u4").tobytes()
-    return bytes(words[: len(words) - min(3, len(words) - len(words.rstrip(b"\0")))])
+    # the decoder reads zeros behind the end, so zeros at the end need not be kept
+    return bytes(encoder.get_compressed().astype("<u4").tobytes().rstrip(b"\0"))
 
 
 def unpack(payload: bytes, codes: Tensor, batches: Iterable[Batch]) -> Tensor:

@@ -90,4 +90,6 @@ class Context(nn.Module):
     def logits(self, step: int, rows: Tensor) -> Tensor:
         """Logits [n,groups,K] of a step at chosen positions; rows: their features [n,C]."""
         weight, bias = self.head(STEPS[step][0])
-        return snap(rows @ weight.T + bias).view(len(rows), -1, self.codebook)
+        return snap(rows @ weight.T + bias).view(
+            len(rows), len(bias) // self.codebook, self.codebook
+        )

@@ -148,7 +148,9 @@ class Photo(Model):
             for part in torch.split(where, max(1, len(where)) if self.training else CHUNK):
                 with torch.autocast(r.device.type, enabled=False):
                     log_p = context.logits(step, features[part].float()).log_softmax(-1)
-                split = rows[part, dims].view(len(part), len(codebook), -1)  # [n,g,s]
+                split = rows[part, dims].view(
+                    len(part), len(codebook), codebook.shape[2]
+                )  # [n,g,s]
                 k = choose(split, codebook, log_p.detach(), rate_lambda)
                 codes[part, start : start + len(codebook)] = k
                 groups = torch.arange(len(codebook), device=r.device)
@@ -158,7 +160,7 @@ class Photo(Model):
         return codes, nats
 
     def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """Rate-distortion Lagrangian of x [B,3,H,W]; sample i keeps 1 + i*L//B layers.
+        """Rate-distortion Lagrangian of x [B,3,H,W]; sample i of 1..B keeps ceil(i L / B) layers.
 
         distortion: squared error summed over a patch's pixels (0..1) and averaged over patches;
         rate: nats a patch. loss = (distortion + commitment) / lambda + rate + codebook.
@@ -166,7 +168,8 @@ class Photo(Model):
         c, B = self.config, len(x)
         z = self.encoder(self.pad(x)).float()
         size = (B, *z.shape[-2:])
-        depth = 1 + torch.arange(B, device=x.device) * c.layers // B  # [B], ascending
+        numbers = torch.arange(1, B + 1, device=x.device)
+        depth = (numbers * c.layers + B - 1) // B  # [B], ascending
         y, nats, codebook = torch.zeros_like(z), z.new_zeros(B), z.new_zeros(B)
         out: dict[str, Tensor] = {}
         for layer in range(c.layers):
@@ -191,7 +194,7 @@ class Photo(Model):
         total = (error + commitment) / rate_lambda + nats + codebook
         out["loss"] = (weight * total).mean()
         if self.perceptual is not None:
-            out["lpips"] = self.perceptual(x_hat.clamp(0, 1), x).mean()
+            out["lpips"] = self.perceptual(x_hat, x).mean()
         with torch.no_grad():
             psnr = -10 * (error / (3 * c.patch**2)).clamp(min=1e-9).log10()
             bpp = nats / c.patch**2 / 0.6931471805599453
@@ -264,7 +267,7 @@ class Photo(Model):
             start, count = (0, c.scalars) if kind == 0 else (c.scalars, c.vectors)
             rows = torch.arange(start, start + count)
             where = colour(h, w)[shade]
-            for part in torch.split(where, CHUNK):
+            for part in torch.split(where, CHUNK) if len(where) else ():
                 logits = context.logits(step, features[part])  # [n,g,K]
                 place = rows * (h * w) + part[:, None]  # [n,g]
                 yield Batch(place.flatten(), softmax_frequencies(logits).flatten(0, 1))

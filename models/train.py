@@ -6,6 +6,7 @@ averages and optimizer state; so a run that was killed continues exactly as if i
 
 import json
 import os
+import re
 import time
 import tomllib
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ from torch import Tensor
 from hqcodec.errors import HqcodecError
 from hqcodec.models import data, zoo
 from hqcodec.models.base import Model
-from hqcodec.models.lpips import load_lpips
+from hqcodec.models.card import surroundings, write_card
+from hqcodec.models.lpips import load_lpips, pad_and_trim
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,14 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Run:
-    """A config file: family, [model] and [train]."""
+    """A config file: family, [model] and [train]; name is the file's own unless it says."""
 
     family: str
     model: dict[str, Any]
     train: TrainConfig
     description: str = ""
     name: str = "model"
+    config: str = "CONFIG"  # what the user called it
 
 
 @dataclass
@@ -88,14 +91,18 @@ def read_config(config: str | Path) -> Run:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise HqcodecError(f"{config}: not TOML ({error})") from None
-    unknown = set(table) - {"family", "model", "train", "description"}
+    unknown = set(table) - {"family", "name", "description", "model", "train"}
     if unknown or "family" not in table:
         raise HqcodecError(
             f"{config}: found {', '.join(sorted(table)) or 'nothing'}; "
-            "a config has family, description, [model] and [train]"
+            "a config has family, name, description, [model] and [train]"
         )
+    called = str(table.get("name", name))
+    if not re.fullmatch(r"[a-z0-9._-]{1,32}", called):  # what a .hqc file can hold
+        raise HqcodecError(f"name {called!r}; a model's name has 1 to 32 of a-z 0-9 . _ -")
     train = zoo.from_dict(TrainConfig, table.get("train", {}))
-    return Run(table["family"], table.get("model", {}), train, table.get("description", ""), name)
+    about = table.get("description", ""), called, name
+    return Run(table["family"], table.get("model", {}), train, *about)
 
 
 def rate_factor(config: TrainConfig, step: int) -> float:
@@ -165,7 +172,7 @@ def train_step(state: State, run: Run, x: Tensor) -> dict[str, float]:
 def validate(state: State, run: Run, held_out: list[data.Pixels], device: str) -> dict[str, float]:
     """Mean of `Model.loss`'s terms over fixed crops of the held-out pictures."""
     averaged, kept = state.average, {}
-    if averaged:
+    if averaged and state.model.training:
         kept = {k: v.clone() for k, v in state.model.state_dict().items()}
         state.model.load_state_dict(averaged)
     state.model.eval()
@@ -174,7 +181,6 @@ def validate(state: State, run: Run, held_out: list[data.Pixels], device: str) -
         x = data.crops(held_out, max(run.train.batch, 12), run.train.crop, 1, batch, 1.0).to(device)
         for key, value in state.model.loss(x, state.step).items():
             sums.setdefault(key, []).append(float(value))
-    state.model.train()
     if kept:
         state.model.load_state_dict(kept)
     return {key: sum(values) / len(values) for key, values in sums.items()}
@@ -224,7 +230,7 @@ def train(
     """Train, yielding every step's record; resumes from `out` if a checkpoint lies there.
 
     out: a folder; gets run.json, log.jsonl, checkpoint.safetensors and, at the end, the exported
-    weights and their card (see `export.finish`).
+    weights and their card (see `finish`).
     """
     t = run.train
     out.mkdir(parents=True, exist_ok=True)
@@ -236,14 +242,12 @@ def train(
     state = make_state(run, pictures, device)
     if t.lpips:
         metric = load_lpips("alex", lpips).to(device)
-        state.model.perceptual = lambda a, b: metric(a, b)
+        state.model.perceptual = lambda x, y: metric(*pad_and_trim(x, y))
     record.write_text(described)
     if checkpoint.exists():
         load_checkpoint(state, checkpoint)
-        keep = [
-            line for line in log.read_text().splitlines() if json.loads(line)["step"] < state.step
-        ]
-        log.write_text("".join(line + "\n" for line in keep))
+        lines = log.read_text().splitlines()[: state.step]  # a line a step
+        log.write_text("".join(line + "\n" for line in lines))
     state.model.train()
     began = time.monotonic()
     while state.step < t.steps:
@@ -252,6 +256,7 @@ def train(
         last = state.step == t.steps
         if last or state.step % t.validate_every == 0:
             found = validate(state, run, pictures.held_out, device)
+            state.model.train()
             shown |= {f"held_out_{key}": value for key, value in found.items()}
         shown["seconds"] = round(time.monotonic() - began, 1)
         with log.open("a") as file:
@@ -259,10 +264,31 @@ def train(
         if last or state.step % t.checkpoint_every == 0:
             save_checkpoint(state, checkpoint)
         yield shown
+    finish(state, run, source, out, pictures, device)
+
+
+def finish(
+    state: State, run: Run, source: Path, out: Path, pictures: data.Pictures, device: str
+) -> None:
+    """Export the averaged weights to out/NAME.safetensors, with a model card beside them."""
+    t = run.train
     if state.average:
         state.model.load_state_dict(state.average)
     state.model.eval()
     state.model.calibrate(
         data.crops(pictures.train, 512, t.crop, t.seed, 2**31 + 1, t.shrink).to(device)
     )
-    zoo.save(state.model, out / f"{run.name}.safetensors", run.name, run.description)
+    target = out / f"{run.name}.safetensors"
+    metadata = zoo.save(state.model, target, run.name, run.description)
+    started = f" --start {Path(t.start).name}" if t.start else ""
+    facts = {
+        "data": f"{source.name}, {len(pictures.train)} pictures, "
+        f"{len(pictures.held_out)} more held out",
+        "steps": f"{t.steps} of {t.batch} crops of {t.crop}x{t.crop} pixels",
+        **({"trained parts": f"all but {', '.join(t.freeze)}"} if t.freeze else {}),
+        **({"started from": Path(t.start).name} if t.start else {}),
+        **surroundings(),
+        "command": f"`hqcodec train {run.config} --data {source.name} --out {out.name}{started}`",
+    }
+    held_out = validate(state, run, pictures.held_out, device)
+    write_card(target.with_suffix(".md"), metadata, facts, held_out)

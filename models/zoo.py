@@ -139,10 +139,11 @@ def save(
         "description": description,
         "license": licence,
     }
+    text = json.dumps(metadata)
     temporary = target.with_name(target.name + ".part")
-    safetensors.torch.save_file(state, temporary, {"hqcodec": json.dumps(metadata)})
+    safetensors.torch.save_file(state, temporary, {"hqcodec": text})
     os.replace(temporary, target)
-    return metadata
+    return json.loads(text)  # type: ignore[no-any-return]
 
 
 def decoding_hash(state: "dict[str, Tensor]", model: "Model") -> str:

@@ -1,0 +1,35 @@
+# Two commands on a fresh machine (Python 3.11+, make, git, a compiler):
+#   make demo    sets everything up and compresses a real photograph, there and back
+#   make check   sets everything up and passes format, lint, types and tests
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= demo
+
+.PHONY: demo check kodak clean
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m hqcodec.benchmarks.demo --out $(OUT)
+
+check: $(VENV)/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+# Regenerates the measurements, the plot and the README's tables: make kodak DIR=path/to/kodak
+kodak: $(VENV)/.installed
+	$(BIN)/python -m hqcodec.benchmarks.kodak $(DIR) $(if $(LPIPS),--lpips $(LPIPS))
+
+# torch comes first and by version, because the dependency alone would bring its CUDA build on Linux.
+# Strict editable installs link files one by one, so a new file needs a new install.
+$(VENV)/.installed: pyproject.toml $(wildcard codec/*.py cli/*.py models/*.py models/weights/* models/configs/* benchmarks/*.py)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q torch==2.13.0
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build demo *.egg-info

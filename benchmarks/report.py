@@ -1,0 +1,202 @@
+"""Tables from the JSON of a sweep, and the block of the README that is made of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from hqcodec.benchmarks.curves import bd_rate, decibels, pchip
+from hqcodec.benchmarks.results import Result, replace_text
+from hqcodec.errors import FormatError
+
+OURS = "hqcodec"
+LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "lpips": "LPIPS"}
+NAMES = {"hqcodec": "hqcodec", "jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
+RATES = (0.1, 1.0)  # bpp between which BD-rates are taken: small pictures that still look good
+BEGIN, END = "<!-- kodak:begin -->", "<!-- kodak:end -->"
+NONE = "–"
+# column -> (heading, format)
+COLUMNS = {
+    "bpp": ("bpp", "{:.3f}"),
+    "file_bytes": ("bytes", "{:,.0f}"),
+    "ratio": ("ratio", "{:.1f}"),
+    "rmse": ("RMSE", "{:.2f}"),
+    "psnr": ("PSNR", "{:.2f}"),
+    "psnr_of_mean_mse": ("PSNR of mean MSE", "{:.2f}"),
+    "ms_ssim": ("MS-SSIM", "{:.4f}"),
+    "lpips": ("LPIPS", "{:.3f}"),
+    "encode_seconds": ("encode s", "{:.3f}"),
+    "decode_seconds": ("decode s", "{:.3f}"),
+}
+
+Points = list[tuple[float, float]]
+
+
+def curve(result: Result, codec: str, metric: str) -> Points:
+    """(bpp, metric) of each setting that has it, by rising rate."""
+    rows = [row for row in result["means"] if row["codec"] == codec and row[metric] is not None]
+    return sorted((row["bpp"], row[metric]) for row in rows)
+
+
+def at_rate(points: Points, rate: float) -> float | None:
+    """The metric at a rate between those of a curve, by PCHIP over log rate; None outside."""
+    points = sorted({r: q for r, q in points}.items())
+    if len(points) < 2 or not points[0][0] <= rate <= points[-1][0]:
+        return None
+    rates, values = np.array(points).T
+    return float(pchip(np.log(rates), values, np.log(np.array([rate])))[0])
+
+
+def bd_rates(result: Result) -> dict[str, dict[str, float | None]]:
+    """Baseline -> metric -> BD-rate of ours in percent; negative: ours takes fewer bits.
+
+    Over the qualities that both reach within RATES. MS-SSIM and LPIPS are compared as
+    -10 log10(1 - MS-SSIM) and -10 log10(LPIPS), which are about linear in the log of the rate.
+    """
+
+    def against(codec: str, metric: str) -> float | None:
+        ours, theirs = (
+            [(rate, decibels(metric, value)) for rate, value in curve(result, name, metric)]
+            for name in (OURS, codec)
+        )
+        return bd_rate(ours, theirs, RATES)
+
+    return {codec: {m: against(codec, m) for m in LABELS} for codec in baselines(result)}
+
+
+def baselines(result: Result) -> list[str]:
+    """The codecs that are not ours, in the order they ran."""
+    return [codec for codec in result["codecs"] if codec != OURS]
+
+
+def pictures(result: Result) -> str:
+    """How many there were."""
+    count = len(result["pictures"])
+    return f"{count} picture{'s' * (count != 1)}"
+
+
+def cells(row: dict[str, Any], columns: Sequence[str]) -> list[str]:
+    """The values of one row of means as text."""
+    return [NONE if row[c] is None else COLUMNS[c][1].format(row[c]) for c in columns]
+
+
+def rich_table(result: Result) -> Table:
+    """All means, for a terminal of 80 columns."""
+    units = ", ".join(
+        f"{NAMES.get(c, c)} {about['setting']}" for c, about in result["codecs"].items()
+    )
+    table = Table(
+        title=f"means over {pictures(result)}, whole files",
+        caption=units,
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("codec", no_wrap=True)
+    columns = [c for c in COLUMNS if c not in ("file_bytes", "psnr_of_mean_mse")]
+    for c in columns:
+        table.add_column(COLUMNS[c][0].replace("code s", "c. s"), justify="right", no_wrap=True)
+    previous = None
+    for row in result["means"]:
+        if previous not in (None, row["codec"]):
+            table.add_section()
+        previous = row["codec"]
+        table.add_row(f"{NAMES.get(previous, previous)} {row['setting']}", *cells(row, columns))
+    return table
+
+
+def bd_table(result: Result) -> Table:
+    """BD-rates of ours, for a terminal."""
+    table = Table(title=f"BD-rate of {OURS}, {RATES[0]} to {RATES[1]} bpp", box=box.SIMPLE_HEAD)
+    table.add_column("against")
+    for label in LABELS.values():
+        table.add_column(label, justify="right")
+    for codec, found in bd_rates(result).items():
+        table.add_row(NAMES.get(codec, codec), *(percent(found[m]) for m in LABELS))
+    return table
+
+
+def percent(value: float | None) -> str:
+    """-12.3 % with a sign, or a dash."""
+    return NONE if value is None else f"{value:+.1f} %".replace("-", "−")
+
+
+def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first are set to the right."""
+    lines = [heading, ["---"] + ["---:"] * (len(heading) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def readme_tables(result: Result) -> str:
+    """What stands between the markers in the README: three tables, and how they came about."""
+    ours = [row for row in result["means"] if row["codec"] == OURS]
+    columns = [c for c in COLUMNS if c != "psnr_of_mean_mse"]
+    first = markdown(
+        ["layers", *(COLUMNS[c][0] for c in columns)],
+        [[str(row["setting"]), *cells(row, columns)] for row in ours],
+    )
+    others = baselines(result)
+    heads = [f"{label} {NAMES.get(c, c)}" for label in ("PSNR", "LPIPS") for c in [OURS, *others]]
+    second = markdown(["bpp", *heads], [same_rate(result, row, others) for row in ours])
+    third = markdown(
+        ["BD-rate of hqcodec against", *LABELS.values()],
+        [
+            [NAMES.get(codec, codec), *(percent(found[m]) for m in LABELS)]
+            for codec, found in bd_rates(result).items()
+        ],
+    )
+    return "\n\n".join(
+        [
+            first,
+            f"At the rates of these files, the other codecs (interpolated, {NONE}: not reached):",
+            second,
+            f"Bits at equal quality, {RATES[0]} to {RATES[1]} bpp; negative is fewer:",
+            third,
+            provenance(result),
+        ]
+    )
+
+
+def same_rate(result: Result, row: dict[str, Any], others: Sequence[str]) -> list[str]:
+    """Rate of one of our rows, then PSNR and LPIPS of ours and of each other codec there."""
+    line = cells(row, ["bpp"])
+    for metric in ("psnr", "lpips"):
+        line += cells(row, [metric])
+        for codec in others:
+            line += cells({metric: at_rate(curve(result, codec, metric), row["bpp"])}, [metric])
+    return line
+
+
+def provenance(result: Result) -> str:
+    """One paragraph: pictures, definitions, versions, machine, and what is missing and why."""
+    versions, machine, ours = result["versions"], result["machine"], result["codecs"].get(OURS, {})
+    net = result["metrics"]["lpips"]
+    sentences = [
+        f"Means over {pictures(result)}, whole files with headers, written and "
+        "decoded again. RMSE on 0..255, PSNR is the mean of PSNR in dB, ratio is against 24-bit "
+        "pixels" + (f", LPIPS v0.1 with {net} (less is better)" if net else "") + ".",
+        f"Model `{ours.get('model', NONE)}`, weights `{ours.get('weights', NONE)}`; hqcodec "
+        f"{versions['hqcodec']}, Python {versions['python']}, torch {versions['torch']}, Pillow "
+        f"{versions['pillow']}; {machine['platform']}, {machine['cpus']} cores, "
+        f"{machine['torch_threads']} torch threads.",
+        *(f"No {LABELS.get(m, m)}: {'; '.join(why)}." for m, why in result["notes"].items()),
+        *(f"Left out: {failure}." for failure in result["failures"]),
+    ]
+    for codec in baselines(result):
+        about = {k: v for k, v in result["codecs"][codec].items() if k not in ("settings",)}
+        settings = ", ".join(str(s) for s in result["codecs"][codec]["settings"])
+        options = ", ".join(f"{k} {v}" for k, v in about.items() if k != "setting")
+        sentences.append(f"{NAMES.get(codec, codec)}: {options}, {about['setting']} {settings}.")
+    return " ".join(sentences)
+
+
+def update_readme(path: Path, result: Result) -> None:
+    """Replace what stands between the two markers by the tables of `result`."""
+    text = path.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise FormatError(f"{path} has no block between {BEGIN} and {END}; add the two lines")
+    replace_text(path, f"{before}{BEGIN}\n{readme_tables(result)}\n{END}{after}")

@@ -1,0 +1,184 @@
+"""The contract of models/base.py, over every configuration of every family."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from hqcodec.models.base import TOTAL, Model
+from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
+from hqcodec.models.photo import Photo
+from photos import SMALL
+
+SIZES = (1, 1), (1, 7), (33, 17), (16, 16)
+
+
+def hq_vae(
+    resolutions: tuple[int, ...],
+    chain: tuple[int, ...],
+    quantizer: str = "stochastic",
+    shared: bool = False,
+    progressive: bool = False,
+) -> Callable[[], Model]:
+    sizes = (6,) * sum(chain) if shared else tuple(5 + n for n in range(sum(chain)))
+    config = HQVAEConfig(
+        resolutions, chain, sizes, groups=2, dim=3, width=8, blocks=1, quantizer=quantizer,
+        shared_codebook=shared, progressive=progressive,
+    )  # fmt: skip
+    return lambda: HQVAE(config)
+
+
+# Small models; each is made anew, given a data-dependent start and calibrated.
+MODELS: dict[str, Callable[[], Model]] = {
+    "SQ-VAE": hq_vae((4,), (1,)),
+    "RSQ-VAE": hq_vae((4,), (3,)),
+    "RSQ-VAE, shared codebook": hq_vae((4,), (3,), shared=True),
+    "SQ-VAE-2": hq_vae((8, 4), (1, 1), progressive=True),
+    "hybrid": hq_vae((8, 2), (2, 2)),
+    "VQ-VAE": hq_vae((2,), (1,), "ema"),
+    "RQ-VAE": hq_vae((4,), (2,), "ema", shared=True),
+    "photo": lambda: Photo(SMALL),
+    "VQ-VAE-2": hq_vae((16, 8, 4), (1, 1, 1), "ema"),
+}
+
+
+def pictures(n: int, size: tuple[int, int]) -> Tensor:
+    return torch.rand(n, 3, *size, generator=torch.Generator().manual_seed(1))
+
+
+def make(name: str) -> Model:
+    torch.manual_seed(0)
+    model = MODELS[name]().eval()
+    model.initialize(pictures(8, (32, 32)))
+    model.calibrate(pictures(4, (32, 32)))
+    return model
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def model(name: str) -> Model:
+    return make(name)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_codes_have_the_promised_shape_and_range(model: Model, size: tuple[int, int]) -> None:
+    codes = model.encode(pictures(2, size))
+    assert len(codes) == len(model.layers)
+    for n, (layer, spec) in enumerate(zip(codes, model.layers, strict=True)):
+        assert layer.dtype == torch.int64
+        assert tuple(layer.shape) == (2, *model.code_shape(n, size))
+        assert layer.min() >= 0 and layer.max() < spec.codebook
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_prefix_decodes_to_a_picture_of_the_right_size(
+    model: Model, size: tuple[int, int]
+) -> None:
+    codes = model.encode(pictures(2, size))
+    padded = tuple(-(-side // model.stride) * model.stride for side in size)
+    for kept in range(1, len(codes) + 1):
+        x_hat = model.decode(codes[:kept], size)
+        assert tuple(x_hat.shape) == (2, 3, *size)
+        assert x_hat.min() >= 0 and x_hat.max() <= 1
+        whole = model.decode(codes[:kept])
+        assert tuple(whole.shape) == (2, 3, *padded)
+        assert torch.equal(whole[..., : size[0], : size[1]], x_hat)
+
+
+def test_a_batch_encodes_as_its_pictures_do_one_by_one(model: Model) -> None:
+    x = pictures(3, (24, 40))
+    single = [model.encode(picture[None]) for picture in x]
+    for layer, *alone in zip(model.encode(x), *single, strict=True):
+        assert torch.equal(layer, torch.cat(alone))
+
+
+def test_encoding_fewer_layers_gives_the_first_of_all(model: Model) -> None:
+    x = pictures(1, (24, 40))
+    codes = model.encode(x)
+    for layers in range(1, len(codes) + 1):
+        fewer = model.encode(x, layers)
+        assert len(fewer) == layers
+        assert all(torch.equal(a, b) for a, b in zip(fewer, codes[:layers], strict=True))
+
+
+def test_training_mode_does_not_change_what_encode_gives(model: Model) -> None:
+    x = pictures(2, (16, 16))
+    expected = model.encode(x)
+    model.train()
+    again = model.encode(x), model.encode(x)
+    model.eval()
+    for codes in again:
+        assert all(torch.equal(a, b) for a, b in zip(codes, expected, strict=True))
+
+
+def test_tables_name_each_code_once_with_whole_frequencies_of_the_right_sum(model: Model) -> None:
+    codes = [layer[0] for layer in model.encode(pictures(1, (33, 17)))]
+    for n, (layer, spec) in enumerate(zip(codes, model.layers, strict=True)):
+        named = []
+        for batch in model.tables(codes[:n], layer):
+            f = batch.frequencies
+            assert f.dtype == torch.float64 and tuple(f.shape)[1:] == (spec.codebook,)
+            assert len(f) in (1, len(batch.where))
+            assert torch.equal(f, f.round()) and f.min() >= 0
+            assert bool((f.sum(1) == TOTAL - spec.codebook).all())
+            named += batch.where.tolist()
+        assert sorted(named) == list(range(layer.numel()))
+
+
+def test_tables_do_not_peek_at_codes_that_were_not_yet_decoded(model: Model) -> None:
+    codes = [layer[0] for layer in model.encode(pictures(1, (33, 17)))]
+    for n, layer in enumerate(codes):
+        revealed = torch.zeros_like(layer)
+        known = model.tables(codes[:n], layer)
+        for batch, twin in zip(model.tables(codes[:n], revealed), known, strict=True):
+            assert torch.equal(batch.where, twin.where)
+            assert torch.equal(batch.frequencies, twin.frequencies)
+            revealed.view(-1)[batch.where] = layer.flatten()[batch.where]
+        assert torch.equal(revealed, layer)
+
+
+def test_saved_weights_give_the_same_codes_tables_and_pictures(name: str, model: Model) -> None:
+    x = pictures(1, (16, 24))
+    torch.manual_seed(5)
+    twin = MODELS[name]().eval()
+    twin.load_state_dict(model.state_dict())
+    assert_same(model, twin, x, model.encode(x))
+    pairs = zip(twin.encode(x), model.encode(x), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_decoding_never_reads_what_is_called_the_encoders(name: str, model: Model) -> None:
+    x = pictures(1, (16, 24))
+    codes, twin = model.encode(x), make(name)
+    unread = [k for k in twin.state_dict() if k.startswith(model.encoder_prefixes)]
+    for prefix in model.encoder_prefixes:
+        assert any(key.startswith(prefix) for key in unread), prefix
+    with torch.no_grad():
+        for key in unread:
+            twin.state_dict()[key].fill_(7)
+    assert_same(model, twin, x, codes)
+
+
+def assert_same(model: Model, twin: Model, x: Tensor, codes: list[Tensor]) -> None:
+    """Both decode the codes of every prefix alike, and code them with the same tables."""
+    for n in range(len(codes)):
+        assert torch.equal(model.decode(codes[: n + 1]), twin.decode(codes[: n + 1]))
+        first = [layer[0] for layer in codes]
+        pairs = zip(
+            model.tables(first[:n], first[n]), twin.tables(first[:n], first[n]), strict=True
+        )
+        assert all(torch.equal(a.frequencies, b.frequencies) for a, b in pairs)
+
+
+def test_the_loss_is_a_finite_scalar_whose_gradient_reaches_every_parameter(name: str) -> None:
+    model = make(name).train()
+    terms = model.loss(pictures(2, (32, 32)), 0)
+    assert all(value.shape == () and bool(value.isfinite()) for value in terms.values())
+    terms["loss"].backward()  # type: ignore[no-untyped-call]
+    without = [key for key, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert not without

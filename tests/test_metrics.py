@@ -1,0 +1,177 @@
+"""Metrics and rate curves against values that can be worked out by hand."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hqcodec.benchmarks import metrics
+from hqcodec.benchmarks.curves import bd_rate, decibels, pchip
+from hqcodec.benchmarks.metrics import (
+    MS_SSIM_SMALLEST,
+    Judge,
+    Pixels,
+    make_judge,
+    psnr,
+    psnr_of_mean_mse,
+    rmse,
+)
+from hqcodec.errors import HqcodecError, UnknownModelError
+from hqcodec.models.lpips import SMALLEST, Lpips
+
+CURVE = [(0.12, 25.0), (0.2, 27.0), (0.35, 29.5), (0.6, 31.5), (0.9, 33.0)]
+
+
+def noise(height: int, width: int, seed: int = 0) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_rmse_is_on_the_scale_of_8_bit_pixels() -> None:
+    black = np.zeros((4, 5, 3), dtype=np.uint8)
+    assert rmse(black, black + np.uint8(255)) == 255
+    assert rmse(black + np.uint8(7), black) == 7  # and does not wrap around
+
+
+def test_psnr_of_the_largest_error_is_0_dB_and_of_none_infinite() -> None:  # noqa: N802
+    assert psnr(255) == 0
+    assert psnr(25.5) == pytest.approx(20)
+    assert psnr(0) == math.inf
+
+
+def test_psnr_of_the_mean_mse_lies_below_the_mean_of_psnr() -> None:
+    errors = [2.0, 14.0]
+    assert psnr_of_mean_mse(errors) == pytest.approx(20 * math.log10(255 / 10))
+    assert psnr_of_mean_mse(errors) < sum(psnr(e) for e in errors) / 2
+
+
+def test_ms_ssim_is_1_for_equal_pictures_and_less_for_others() -> None:
+    x = noise(MS_SSIM_SMALLEST, 170)
+    judge = Judge(("rmse", "psnr", "ms_ssim"))
+    assert judge.measure(x, x)[0]["ms_ssim"] == pytest.approx(1, abs=1e-6)
+    y = (x // 2 + noise(MS_SSIM_SMALLEST, 170, seed=1) // 2).astype(np.uint8)
+    value = judge.measure(x, y)[0]["ms_ssim"]
+    assert value is not None
+    assert 0.05 < value < 0.95
+
+
+def test_a_picture_too_small_for_a_metric_gets_none_and_the_reason() -> None:
+    side = SMALLEST["alex"] - 1
+    found, notes = Judge(lpips=Lpips("alex")).measure(noise(side, 99), noise(side, 99, seed=1))
+    assert found["ms_ssim"] is None
+    assert found["lpips"] is None
+    assert "161" in notes["ms_ssim"]
+    assert "31" in notes["lpips"]
+    assert found["psnr"] is not None
+    below, _ = Judge(("ms_ssim",)).measure(noise(160, 200), noise(160, 200, seed=1))
+    assert below["ms_ssim"] is None
+
+
+def test_identical_pictures_have_no_psnr_rather_than_infinity() -> None:
+    x = noise(32, 32)
+    found, notes = Judge(lpips=Lpips("alex")).measure(x, x)
+    assert found == {"rmse": 0, "psnr": None, "ms_ssim": None, "lpips": 0}
+    assert "identical" in notes["psnr"]
+
+
+def test_a_metric_not_asked_for_says_so() -> None:
+    found, notes = Judge(("rmse",)).measure(noise(8, 8), noise(8, 8, seed=1))
+    assert [name for name, value in found.items() if value is not None] == ["rmse"]
+    assert notes == dict.fromkeys(("psnr", "ms_ssim", "lpips"), "not asked for")
+
+
+def test_lpips_without_weights_is_a_note_but_weights_that_were_named_must_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HQCODEC_LPIPS", str(tmp_path))
+    judge = make_judge()
+    found, notes = judge.measure(noise(64, 64), noise(64, 64, seed=1))
+    assert found["lpips"] is None
+    assert "no LPIPS weights" in notes["lpips"]
+    with pytest.raises(UnknownModelError):
+        make_judge(weights=tmp_path / "missing.npz")
+
+
+def test_an_unknown_metric_is_named_with_the_known_ones() -> None:
+    with pytest.raises(HqcodecError, match="'vmaf'; there are rmse, psnr"):
+        make_judge(["psnr", "vmaf"])
+
+
+def test_the_order_of_channels_and_the_range_reach_the_metric_unchanged() -> None:
+    x = noise(5, 7)
+    tensor = metrics.to_tensor(x)
+    assert tensor.shape == (1, 3, 5, 7)
+    assert tensor[0, 2, 4, 6].item() == pytest.approx(x[4, 6, 2] / 255)
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.0, 1.1, 3.0])
+def test_a_curve_at_a_multiple_of_the_rate_has_that_bd_rate(factor: float) -> None:
+    scaled = [(rate * factor, quality) for rate, quality in CURVE]
+    assert bd_rate(scaled, CURVE) == pytest.approx(100 * (factor - 1), abs=1e-9)
+
+
+def test_bd_rate_there_and_back_cancels() -> None:
+    other = [(0.1, 25.5), (0.25, 28.5), (0.5, 30.5), (1.1, 33.0)]
+    there, back = bd_rate(other, CURVE), bd_rate(CURVE, other)
+    assert there is not None
+    assert back is not None
+    assert (1 + there / 100) * (1 + back / 100) == pytest.approx(1)
+
+
+def test_bd_rate_of_straight_lines_in_the_log_of_the_rate_is_their_mean_distance() -> None:
+    """ln r = q against ln r = 1.5 q for q in 1..2: the mean of .5 q is .75."""
+    anchor = [(math.exp(q), q) for q in (0.0, 1.0, 1.7, 2.0)]
+    curve = [(math.exp(1.5 * q), q) for q in (1.0, 1.2, 2.0, 3.0)]
+    assert bd_rate(curve, anchor) == pytest.approx(100 * math.expm1(0.75))
+
+
+def test_bd_rate_keeps_to_the_rates_that_were_asked_for() -> None:
+    """Equal below rate 1, half the bits above it."""
+    anchor = [(2.0**e, float(e)) for e in range(-4, 5)]
+    curve = [(2.0**e if e <= 0 else 2.0 ** (e - 1), float(e)) for e in range(-4, 5) if e != 1]
+    assert bd_rate(curve, anchor, (1 / 16, 0.5)) == pytest.approx(0)
+    whole = bd_rate(curve, anchor)
+    assert whole is not None
+    assert whole < -20
+
+
+def test_curves_that_do_not_meet_have_no_bd_rate() -> None:
+    assert bd_rate(CURVE, [(rate, quality + 20) for rate, quality in CURVE]) is None
+    assert bd_rate(CURVE, CURVE, (2.0, 3.0)) is None
+    assert bd_rate(CURVE[:1], CURVE) is None
+    assert bd_rate([], CURVE) is None
+
+
+def test_a_point_that_costs_more_and_gives_less_is_left_out() -> None:
+    assert bd_rate([*CURVE, (0.5, 26.0)], CURVE) == pytest.approx(0, abs=1e-9)
+
+
+def test_pchip_goes_through_its_points_and_never_overshoots() -> None:
+    x, y = np.array([0.0, 1, 2, 3, 7]), np.array([0.0, 0, 5, 5, 6])
+    assert pchip(x, y, x) == pytest.approx(y)
+    between = pchip(x, y, np.linspace(0, 7, 500))
+    assert (np.diff(between) >= -1e-12).all()
+    assert between.min() >= 0
+    assert between.max() <= 6
+
+
+def test_pchip_has_the_slopes_of_fritsch_and_butland() -> None:
+    """SciPy's PchipInterpolator([0, 1, 3, 4], [0, 2, 3, 7]) at these places."""
+    x, y = np.array([0.0, 1, 3, 4]), np.array([0.0, 2, 3, 7])
+    found = pchip(x, y, np.array([0.5, 2.0, 3.5]))
+    m1 = 9 / (5 / 2 + 4 / 0.5)  # weighted harmonic means of the secants 2, 1/2 and 4
+    m2 = 9 / (4 / 0.5 + 5 / 4)
+    ends = (4 * 2 - 0.5) / 3, (4 * 4 - 0.5) / 3
+    hand = [
+        1 + (ends[0] - m1) / 8,
+        2.5 + 2 * (m1 - m2) / 8,
+        5 + (m2 - ends[1]) / 8,
+    ]
+    assert found == pytest.approx(hand)
+
+
+def test_decibels_rise_as_pictures_get_better() -> None:
+    assert decibels("psnr", 31.5) == 31.5
+    assert decibels("ms_ssim", 0.99) == pytest.approx(20)
+    assert decibels("lpips", 0.1) == pytest.approx(10)
+    assert decibels("lpips", 0.1) > decibels("lpips", 0.2)

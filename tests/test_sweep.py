@@ -1,0 +1,244 @@
+"""A sweep with a codec small enough to check by hand, and the command that runs it."""
+
+import json
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from rich.console import Console
+from typer.testing import CliRunner
+
+import hqcodec
+from hqcodec.benchmarks import baselines
+from hqcodec.benchmarks.baselines import BASELINES, Codec, baseline, ours
+from hqcodec.benchmarks.metrics import Judge
+from hqcodec.benchmarks.results import Result, read_result, to_json
+from hqcodec.benchmarks.sweep import find_pictures, sweep
+from hqcodec.cli.bench import bench
+from hqcodec.container import Container, read, write
+from hqcodec.errors import HqcodecError
+
+HEADER = 6  # bytes of the stub's file: magic, shift, width, height
+QUIET = Judge(("rmse", "psnr"))
+
+
+def encode(picture: Image.Image, setting: int) -> bytes:
+    """Keep the `setting` highest bits of every byte."""
+    kept = np.asarray(picture) >> (8 - setting) << (8 - setting)
+    sizes = picture.width.to_bytes(2, "big") + picture.height.to_bytes(2, "big")
+    return b"S" + bytes([setting]) + sizes + zlib.compress(kept.tobytes(), 9)
+
+
+def decode(data: bytes) -> Image.Image:
+    """Inverse of `encode`, up to the bits that are gone."""
+    width, height = int.from_bytes(data[2:4], "big"), int.from_bytes(data[4:6], "big")
+    kept = np.frombuffer(zlib.decompress(data[HEADER:]), dtype=np.uint8)
+    return Image.fromarray(kept.reshape(height, width, 3))
+
+
+STUB = Codec(
+    "hqcodec",
+    ".stub",
+    (1, 2, 4),
+    encode,
+    decode,
+    lambda data: len(data) - HEADER,
+    {"setting": "bits", "model": "stub", "weights": "00"},
+)
+JPEG = replace(BASELINES["jpeg"], settings=(10, 50, 90))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    """Two smooth pictures of different sizes."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, (height, width) in {"a.png": (40, 56), "b.png": (48, 32)}.items():
+        y, x = np.mgrid[:height, :width]
+        pixels = np.stack([x * 4, y * 4, x + y], -1).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    return find_pictures(folder)
+
+
+@pytest.fixture
+def result(pictures: list[Path]) -> Result:
+    return sweep(pictures, [STUB, JPEG], QUIET, Console(quiet=True))
+
+
+def test_every_picture_meets_every_setting_of_every_codec(result: Result) -> None:
+    found = [(r["codec"], r["setting"], r["picture"]) for r in result["records"]]
+    codecs = [("hqcodec", s) for s in (1, 2, 4)] + [("jpeg", s) for s in (10, 50, 90)]
+    assert found == [(*codec, name) for codec in codecs for name in ("a.png", "b.png")]
+
+
+def test_a_record_counts_the_whole_file_and_knows_the_payload(
+    pictures: list[Path], result: Result
+) -> None:
+    with Image.open(pictures[0]) as picture:
+        data = encode(picture, 1)
+    record = result["records"][0]
+    assert record["file_bytes"] == len(data)
+    assert record["payload_bytes"] == len(data) - HEADER
+    assert record["bpp"] == 8 * len(data) / (40 * 56)
+    assert record["ratio"] == 3 * 40 * 56 / len(data)
+    assert record["encode_seconds"] > 0
+    assert result["records"][-1]["payload_bytes"] is None  # JPEG's is not known
+
+
+def test_errors_are_those_of_the_decoded_file(pictures: list[Path], result: Result) -> None:
+    x = np.asarray(Image.open(pictures[0]), dtype=np.float64)
+    lost = x % 16  # of four bits
+    record = next(r for r in result["records"] if r["setting"] == 4)
+    assert record["rmse"] == pytest.approx(np.sqrt((lost**2).mean()))
+    assert record["psnr"] == pytest.approx(20 * np.log10(255 / record["rmse"]))
+
+
+def test_means_are_over_pictures_and_both_psnr_are_named(result: Result) -> None:
+    row = result["means"][0]
+    both = result["records"][:2]
+    assert row["bpp"] == pytest.approx(sum(r["bpp"] for r in both) / 2)
+    assert row["psnr"] == pytest.approx(sum(r["psnr"] for r in both) / 2)
+    mse = sum(r["rmse"] ** 2 for r in both) / 2
+    assert row["psnr_of_mean_mse"] == pytest.approx(10 * np.log10(255**2 / mse))
+    raw = 3 * (40 * 56 + 48 * 32)
+    assert row["ratio"] == pytest.approx(raw / sum(r["file_bytes"] for r in both))
+    assert row["lpips"] is None
+
+
+def test_a_metric_that_is_missing_has_a_reason_in_the_result(result: Result) -> None:
+    assert result["notes"] == {"lpips": ["not asked for"], "ms_ssim": ["not asked for"]}
+
+
+def test_a_broken_picture_costs_one_line_and_nothing_else(
+    pictures: list[Path], result: Result
+) -> None:
+    broken = pictures[0].with_name("aa.png")
+    broken.write_bytes(b"no picture")
+    shown = Console(record=True, width=200, stderr=True)
+    found = sweep(find_pictures(broken.parent), [STUB, JPEG], QUIET, shown)
+    assert len(found["failures"]) == 1
+    assert found["failures"][0].startswith("aa.png: cannot identify image file")
+    assert str(broken.parent) not in to_json(found)
+    assert shown.export_text().count("left out") == 1
+    same = ("codec", "setting", "picture", "file_bytes", "rmse")
+    assert [[r[k] for k in same] for r in found["records"]] == [
+        [r[k] for k in same] for r in result["records"]
+    ]
+
+
+def test_a_picture_that_one_codec_fails_on_is_left_out_for_all(pictures: list[Path]) -> None:
+    def fail(picture: Image.Image, setting: int) -> bytes:
+        if picture.width == 32 and setting == 2:
+            raise ValueError("two lines\nof trouble")
+        return encode(picture, setting)
+
+    found = sweep(pictures, [JPEG, replace(STUB, encode=fail)], QUIET, Console(quiet=True))
+    assert found["failures"] == ["b.png: hqcodec 2: two lines of trouble"]
+    assert found["pictures"] == ["a.png"]
+    assert {row["pictures"] for row in found["means"]} == {1}
+
+
+def test_a_decoder_that_returns_another_size_is_a_failure(pictures: list[Path]) -> None:
+    bad = replace(STUB, decode=lambda data: Image.new("RGB", (8, 8)))
+    with pytest.raises(HqcodecError, match="decodes to RGB 8x8, not RGB 56x40"):
+        sweep(pictures, [bad], QUIET, Console(quiet=True))
+
+
+def test_pictures_are_found_by_suffix_and_in_order(pictures: list[Path]) -> None:
+    folder = pictures[0].parent
+    (folder / "notes.txt").write_text("no picture")
+    assert [p.name for p in find_pictures(folder)] == ["a.png", "b.png"]
+    assert find_pictures(folder, limit=1) == find_pictures(folder / "a.png") == pictures[:1]
+    with pytest.raises(HqcodecError, match="no folder"):
+        find_pictures(folder / "nowhere")
+    (folder / "empty").mkdir()
+    with pytest.raises(HqcodecError, match="no pictures in"):
+        find_pictures(folder / "empty")
+
+
+@pytest.mark.parametrize("name", sorted(BASELINES))
+def test_a_baseline_gives_better_pictures_for_more_bytes(name: str, pictures: list[Path]) -> None:
+    codec = baseline(name)
+    ladder = replace(codec, settings=(codec.settings[0], codec.settings[-1]))
+    low, high = sweep(pictures, [ladder], QUIET, Console(quiet=True))["means"]
+    assert low["file_bytes"] < high["file_bytes"]
+    assert low["rmse"] > high["rmse"]
+
+
+def test_our_ladder_is_the_layers_and_the_payload_leaves_out_the_header(
+    pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = SimpleNamespace(layers=("coarse", "fine"))
+
+    def compress(picture: Image.Image, model: object, layers: int) -> bytes:
+        payloads = (zlib.compress(picture.tobytes()), b"finer")[:layers]
+        c = Container("tiny", b"\1\2\3\4", *picture.size, mode="RGB", chunks={}, payloads=payloads)
+        return write(c)
+
+    def decompress(data: bytes, model: object) -> Image.Image:
+        c = read(data)
+        return Image.frombytes("RGB", (c.width, c.height), zlib.decompress(c.payloads[0]))
+
+    monkeypatch.setattr(hqcodec, "load", lambda name: model, raising=False)
+    monkeypatch.setattr(hqcodec, "compress", compress, raising=False)
+    monkeypatch.setattr(hqcodec, "decompress", decompress, raising=False)
+    found = sweep(pictures[:1], [ours("tiny")], QUIET, Console(quiet=True))
+    about = {"setting": "layers", "model": "tiny", "weights": "01020304", "settings": [1, 2]}
+    assert found["codecs"] == {"hqcodec": about}
+    coarse, fine = found["records"]
+    assert fine["payload_bytes"] == coarse["payload_bytes"] + len(b"finer")
+    assert coarse["payload_bytes"] < coarse["file_bytes"] < coarse["payload_bytes"] + 60
+    assert coarse["rmse"] == 0
+    assert found["notes"]["psnr"] == ["infinite: the pictures are identical"]
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
+    """The command with the stub in place of the model."""
+    monkeypatch.setattr(baselines, "ours", lambda model: STUB)
+    monkeypatch.setattr(baselines, "BASELINES", {"jpeg": JPEG})
+    app = typer.Typer()
+    app.command()(bench)
+    return app
+
+
+def test_bench_prints_a_table_and_writes_json_and_plot(
+    app: typer.Typer, pictures: list[Path], tmp_path: Path
+) -> None:
+    out, png = tmp_path / "out.json", tmp_path / "out.png"
+    arguments = [str(pictures[0].parent), "--codecs", "jpeg", "--metrics", "rmse,psnr"]
+    done = CliRunner().invoke(app, [*arguments, "-o", str(out), "--plot", str(png)])
+    assert done.exit_code == 0, done.output
+    assert "means over 2 pictures" in done.output
+    assert read_result(out)["pictures"] == ["a.png", "b.png"]
+    assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_bench_json_is_all_that_stands_on_standard_output(
+    app: typer.Typer, pictures: list[Path]
+) -> None:
+    arguments = [str(pictures[0].parent), "--codecs", "none", "--metrics", "psnr", "--json"]
+    done = CliRunner().invoke(app, [*arguments, "--limit", "1"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["pictures"] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--codecs", "bpg"], "codec 'bpg'; there are jpeg"),
+        (["--codecs", "none", "--metrics", "vmaf"], "metric 'vmaf'"),
+        (["-o", "no/such/folder/x.json"], "no folder no/such/folder"),
+    ],
+)
+def test_bench_refuses_bad_input_before_it_runs(
+    app: typer.Typer, pictures: list[Path], arguments: list[str], message: str
+) -> None:
+    done = CliRunner().invoke(app, [str(pictures[0].parent), *arguments])
+    assert isinstance(done.exception, HqcodecError)
+    assert message in str(done.exception)

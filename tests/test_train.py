@@ -1,0 +1,175 @@
+"""The training loop: configs, batches, resuming, export."""
+
+import gzip
+import json
+import struct
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from hqcodec.cli.main import app
+from hqcodec.errors import HqcodecError
+from hqcodec.models import data, train, zoo
+from hqcodec.models.train import Run, TrainConfig
+from photos import SMALL, pictures
+
+SHORT = TrainConfig(
+    steps=6, batch=3, crop=32, warmup=2, validate_every=3, checkpoint_every=2, average=0.9,
+    bf16=False,
+)  # fmt: skip
+RUN = Run("photo", asdict(SMALL), SHORT, "A test", "small")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures")
+    for i, x in enumerate(pictures(6, 96)):
+        pixels = x.mul(255).byte().movedim(0, -1).numpy()
+        Image.fromarray(pixels).save(path / f"{i}.png")
+    return path
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return zoo.load(out / "small.safetensors").state_dict()
+
+
+def test_a_killed_run_continues_as_if_it_had_not_stopped(folder: Path, tmp_path: Path) -> None:
+    for _ in train.train(RUN, folder, tmp_path / "whole"):
+        pass
+    for count, _ in enumerate(train.train(RUN, folder, tmp_path / "broken")):
+        if count == 4:  # killed behind the checkpoint at step 4
+            break
+    with (tmp_path / "broken" / "log.jsonl").open("a") as log:
+        log.write('{"step": 5, "lo')  # while it wrote a line
+    for _ in train.train(RUN, folder, tmp_path / "broken"):
+        pass
+    whole, broken = weights(tmp_path / "whole"), weights(tmp_path / "broken")
+    assert all(torch.equal(whole[key], broken[key]) for key in whole)
+    logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "broken")]
+    steps, again = ([json.loads(line) for line in log.splitlines()] for log in logs)
+    for record in steps + again:
+        record.pop("seconds")
+    assert steps == again
+    assert "held_out_psnr_1" in steps[-1]
+
+
+def test_another_config_does_not_continue_a_run(folder: Path, tmp_path: Path) -> None:
+    for _ in train.train(RUN, folder, tmp_path):
+        pass
+    other = replace(RUN, train=replace(SHORT, lr=1e-3))
+    with pytest.raises(HqcodecError, match="another run"):
+        next(train.train(other, folder, tmp_path))
+
+
+def test_frozen_parts_stay_as_they_are(folder: Path, tmp_path: Path) -> None:
+    for _ in train.train(RUN, folder, tmp_path / "first"):
+        pass
+    start = str(tmp_path / "first" / "small.safetensors")
+    frozen = ("encoder.", "codebooks.", "contexts.")
+    again = replace(RUN, train=replace(SHORT, start=start, freeze=frozen, lr=0.01))
+    for _ in train.train(again, folder, tmp_path / "second"):
+        pass
+    before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
+    for key in before:
+        assert torch.equal(before[key], after[key]) == key.startswith(frozen), key
+
+
+def test_training_lowers_the_loss(folder: Path, tmp_path: Path) -> None:
+    run = replace(RUN, train=replace(SHORT, steps=60, validate_every=30, average=0.0, lr=2e-3))
+    found = [r["held_out_loss"] for r in train.train(run, folder, tmp_path) if "held_out_loss" in r]
+    assert found[-1] < found[0]
+
+
+def test_the_rate_warms_up_holds_and_falls_to_zero() -> None:
+    config = TrainConfig(steps=100, warmup=10, hold=0.3)
+    factors = [train.rate_factor(config, step) for step in (0, 9, 30, 65, 100)]
+    assert factors == pytest.approx([0.1, 1.0, 1.0, 0.5, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("family = 'photo'\n[train]\nstepps = 3", "no key 'stepps'"),
+        ("family = 'photo'\n[trian]\nsteps = 3", "a config has"),
+        ("[train]\nsteps = 3", "a config has"),
+        ("family = ", "not TOML"),
+        ("family = 'photo'\nname = 'My Model'", "1 to 32"),
+        ("family = 'photo'\n[train]\nsteps = 'many'", "must be int"),
+    ],
+)
+def test_bad_configs_are_one_clear_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(HqcodecError, match=says) as caught:
+        train.read_config(tmp_path / "c.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_every_built_in_config_builds_its_model() -> None:
+    configs = sorted(p.stem for p in (Path(train.__file__).parent / "configs").glob("*.toml"))
+    assert "photo" in configs
+    for name in configs:
+        run = train.read_config(name)
+        assert zoo.build(run.family, run.model).family == run.family
+
+
+def test_the_command_trains_and_its_weights_compress(folder: Path, tmp_path: Path) -> None:
+    model = "\n".join(
+        f"{key} = {list(value) if isinstance(value, tuple) else value}"
+        for key, value in asdict(SMALL).items()
+    )
+    config = f"family = 'photo'\ndescription = 'A test'\n[model]\n{model}\n[train]\n"
+    config += "steps = 3\nbatch = 3\ncrop = 32\nbf16 = false\n"
+    (tmp_path / "tiny.toml").write_text(config)
+    out = tmp_path / "out"
+    args = ["train", tmp_path / "tiny.toml", "--data", folder, "--out", out]
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert result.exit_code == 0, result.output
+    assert "held-out" in (out / "tiny.md").read_text()
+    args = ["compress", folder / "0.png", "-o", tmp_path / "0.hqc", "-m", out / "tiny.safetensors"]
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert result.exit_code == 0, result.output
+    assert "96x96" in result.output
+
+
+def test_batches_are_a_function_of_seed_and_step(folder: Path) -> None:
+    found = data.load(folder)
+    first = data.crops(found.train, 4, 40, 0, 7, 0.5)
+    assert first.shape == (4, 3, 40, 40) and 0 <= first.min() and first.max() <= 1
+    assert torch.equal(first, data.crops(found.train, 4, 40, 0, 7, 0.5))
+    assert not torch.equal(first, data.crops(found.train, 4, 40, 0, 8, 0.5))
+
+
+def test_crops_larger_than_a_picture_are_filled_by_reflection(folder: Path) -> None:
+    found = data.load(folder)
+    assert data.crops(found.train, 2, 128, 0, 0, 1.0).shape == (2, 3, 128, 128)
+
+
+def test_sheets_arrays_and_idx_files_hold_the_same_pictures(tmp_path: Path) -> None:
+    tiles = np.random.default_rng(0).integers(0, 256, (6, 8, 8), np.uint8)
+    rgb = np.repeat(tiles[..., None], 3, 3)
+    sheet = rgb.reshape(2, 3, 8, 8, 3).swapaxes(1, 2).reshape(16, 24, 3)
+    Image.fromarray(sheet).save(tmp_path / "sheet.png")
+    np.save(tmp_path / "a.npy", rgb)
+    np.savez(tmp_path / "a.npz", tiles)
+    idx = b"\0\0\x08\x03" + struct.pack(">3I", *tiles.shape) + tiles.tobytes()
+    (tmp_path / "a.gz").write_bytes(gzip.compress(idx))
+    for name in ("sheet.png", "a.npy", "a.npz", "a.gz"):
+        found = data.load(tmp_path / name, tile=8 if name == "sheet.png" else 0, held_out=0.5)
+        everything = [*found.train, *found.held_out]
+        assert len(everything) == 6
+        assert {x.tobytes() for x in everything} == {x.tobytes() for x in rgb}
+
+
+def test_what_cannot_be_trained_on_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    np.save(tmp_path / "floats.npy", np.zeros((3, 8, 8)))
+    for name in ("empty", "missing", "bad.png", "floats.npy"):
+        with pytest.raises(HqcodecError) as caught:
+            data.load(tmp_path / name)
+        assert name in str(caught.value) and "\n" not in str(caught.value)
