@@ -29,14 +29,15 @@ def write_card(
         "Measured on held-out crops of the training pictures' folder (estimated bits, not files):",
         "",
     ]
+    whole = [term for term in held_out if not term[-1].isdigit()]
+    lines += [f"- {term}: {held_out[term]:.4g}" for term in whole]
     kinds = [k for k in ("bpp", "psnr", "perplexity") if f"{k}_1" in held_out]
     if kinds:
+        lines.append("")
         lines += [f"| layers | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
         for layer in range(1, len(layers) + 1):
             row = (f"{held_out.get(f'{kind}_{layer}', float('nan')):.4g}" for kind in kinds)
             lines.append(f"| {layer} | {' | '.join(row)} |")
-    else:
-        lines += [f"- {term}: {value:.4g}" for term, value in held_out.items()]
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

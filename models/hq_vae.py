@@ -103,7 +103,7 @@ class HQVAE(Model):
         latent: the quantization error of each chain by its summed s_l^2, eq 26. ema: commitment,
             of every prefix of each chain, eqs 7, 15.
         entropy: of the posterior (2), summed over the layers.
-        psnr: of the mean squared error of all layers. perplexity_l: of the codes of layer l.
+        psnr: of the mean squared error of all layers. perplexity_l: of the codes of layer l >= 1.
         variance_l: s_l^2 (stochastic).
         """
         x = self.pad(x)
@@ -119,10 +119,10 @@ class HQVAE(Model):
         }
         terms["loss"] = terms["distortion"] + terms["latent"] - terms["entropy"]
         terms["psnr"] = -10 * errors[-1].detach().log10()
-        for n, (q, layer) in enumerate(zip(quantized, self.layers, strict=True)):
+        for n, (q, layer) in enumerate(zip(quantized, self.layers, strict=True), 1):
             terms[f"perplexity_{n}"] = perplexity(q.codes, layer.codebook)
             if stochastic:
-                terms[f"variance_{n}"] = self.variance(n).detach()
+                terms[f"variance_{n}"] = self.variance(n - 1).detach()
         return terms
 
     def tables(self, codes: Sequence[Tensor], current: Tensor) -> Iterator[Batch]:
