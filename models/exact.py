@@ -9,7 +9,7 @@ training, where `snap` does nothing.
 """
 
 import copy
-from decimal import Decimal, getcontext
+from decimal import Context, Decimal, localcontext
 from functools import cache
 from typing import TypeVar
 
@@ -117,11 +117,12 @@ def exact_copy(module: M) -> M:
 @cache
 def exponentials() -> Tensor:
     """round(2^20 exp(-i/64)) for i = 0, 1, ... until it is 0: float64, from decimal arithmetic."""
-    getcontext().prec = 40
     scale = Decimal(2**EXP_BITS)
     values: list[int] = []
-    while not values or values[-1]:
-        values.append(int((scale * (Decimal(-len(values)) / LOGIT_GRID).exp()).to_integral_value()))
+    with localcontext(Context(prec=40)):
+        while not values or values[-1]:
+            exact = scale * (Decimal(-len(values)) / LOGIT_GRID).exp()
+            values.append(int(exact.to_integral_value()))
     return torch.tensor(values, dtype=torch.float64)
 
 
