@@ -36,7 +36,8 @@ def load(source: Path, tile: int = 0, held_out: float = 0.02) -> Pictures:
     """Read a folder of pictures, a sheet of tiles, an .npy/.npz array or an IDX file (MNIST).
 
     tile: side of the square tiles that every picture is a sheet of; 0 if pictures are pictures.
-    held_out: share kept for validation, every 1/held_out-th in the order of names.
+    held_out: share kept for validation, every 1/held_out-th in the order of names, at least one;
+        0 keeps none, and validates on the first picture.
     Raises HqcodecError if nothing can be read.
     """
     if source.is_dir():
@@ -50,12 +51,14 @@ def load(source: Path, tile: int = 0, held_out: float = 0.02) -> Pictures:
         raise HqcodecError(f"{source}: no such file or folder of training pictures")
     if len(items) < 2:
         raise HqcodecError(f"{source}: {len(items)} pictures found; training needs at least 2")
-    every = max(2, round(1 / held_out)) if held_out else 0
-    kept = items[every // 2 :: every] if every else []
-    chosen = {id(x) for x in kept} or set()
-    if not kept:
-        kept = items[:1]
-    return Pictures([x for x in items if id(x) not in chosen], kept)
+    if not held_out:
+        return Pictures(items, items[:1])
+    every = max(2, round(1 / held_out))
+    places = set(range(every // 2, len(items), every)) or {0}
+    parts: tuple[list[Pixels], list[Pixels]] = ([], [])
+    for place, item in enumerate(items):
+        parts[place in places].append(item)
+    return Pictures(*parts)
 
 
 def _pictures(path: Path, tile: int) -> list[Pixels]:

@@ -144,6 +144,13 @@ def test_batches_are_a_function_of_seed_and_step(folder: Path) -> None:
     assert not torch.equal(first, data.crops(found.train, 4, 40, 0, 8, 0.5))
 
 
+def test_held_out_pictures_are_not_trained_on(folder: Path) -> None:
+    for share, kept in ((0.5, 3), (0.34, 2), (0.01, 1)):
+        found = data.load(folder, held_out=share)
+        assert (len(found.train), len(found.held_out)) == (6 - kept, kept)
+        assert not {x.tobytes() for x in found.train} & {x.tobytes() for x in found.held_out}
+
+
 def test_crops_larger_than_a_picture_are_filled_by_reflection(folder: Path) -> None:
     found = data.load(folder)
     assert data.crops(found.train, 2, 128, 0, 0, 1.0).shape == (2, 3, 128, 128)
