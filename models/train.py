@@ -5,12 +5,11 @@ averages and optimizer state; so a run that was killed continues exactly as if i
 """
 
 import json
-import os
 import re
 import time
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib import resources
 from math import cos, pi
 from pathlib import Path
@@ -18,13 +17,12 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from hqcodec.errors import HqcodecError
 from hqcodec.models import data, zoo
-from hqcodec.models.base import Model
 from hqcodec.models.card import surroundings, write_card
+from hqcodec.models.checkpoint import State, load_checkpoint, save_checkpoint
 from hqcodec.models.lpips import load_lpips, pad_and_trim
 
 
@@ -64,16 +62,6 @@ class Run:
     description: str = ""
     name: str = "model"
     config: str = "CONFIG"  # what the user called it
-
-
-@dataclass
-class State:
-    """What a checkpoint holds."""
-
-    model: Model
-    optimizer: torch.optim.Optimizer
-    average: dict[str, Tensor] = field(default_factory=dict)
-    step: int = 0
 
 
 def read_config(config: str | Path) -> Run:
@@ -184,44 +172,6 @@ def validate(state: State, run: Run, held_out: list[data.Pixels], device: str) -
     if kept:
         state.model.load_state_dict(kept)
     return {key: sum(values) / len(values) for key, values in sums.items()}
-
-
-def save_checkpoint(state: State, target: Path) -> None:
-    """Weights, averages, optimizer state and step, in one safetensors file, atomically."""
-    tensors = {f"model.{k}": v.contiguous() for k, v in state.model.state_dict().items()}
-    tensors |= {f"average.{k}": v.contiguous() for k, v in state.average.items()}
-    for index, slots in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in slots.items()}
-    temporary = target.with_name(target.name + ".part")
-    safetensors.torch.save_file(
-        {k: v.detach().cpu().clone() for k, v in tensors.items()},
-        temporary,
-        {"step": str(state.step)},
-    )
-    os.replace(temporary, target)
-
-
-def load_checkpoint(state: State, source: Path) -> None:
-    """Inverse of `save_checkpoint`, into a state of the same shape."""
-    with safe_open(source, framework="pt") as file:
-        state.step = int(file.metadata()["step"])
-        tensors = {key: file.get_tensor(key) for key in file.keys()}
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
-    for key, value in tensors.items():
-        part, name = key.split(".", 1)
-        parts[part][name] = value
-    state.model.load_state_dict(parts["model"])
-    state.average = {k: v.to(_device(state.model)) for k, v in parts["average"].items()}
-    whole = state.optimizer.state_dict()
-    slots: dict[int, dict[str, Tensor]] = {}
-    for key, value in parts["optimizer"].items():
-        index, name = key.split(".", 1)
-        slots.setdefault(int(index), {})[name] = value
-    state.optimizer.load_state_dict(whole | {"state": slots})
-
-
-def _device(model: Model) -> torch.device:
-    return next(model.parameters()).device
 
 
 def train(

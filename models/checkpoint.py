@@ -1,0 +1,57 @@
+"""What a run continues from: weights, averages, optimizer state and step, in one file."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from hqcodec.models.base import Model
+
+
+@dataclass
+class State:
+    """What a checkpoint holds."""
+
+    model: Model
+    optimizer: torch.optim.Optimizer
+    average: dict[str, Tensor] = field(default_factory=dict)
+    step: int = 0
+
+
+def save_checkpoint(state: State, target: Path) -> None:
+    """Weights, averages, optimizer state and step, in one safetensors file, atomically."""
+    tensors = {f"model.{k}": v.contiguous() for k, v in state.model.state_dict().items()}
+    tensors |= {f"average.{k}": v.contiguous() for k, v in state.average.items()}
+    for index, slots in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in slots.items()}
+    temporary = target.with_name(target.name + ".part")
+    safetensors.torch.save_file(
+        {k: v.detach().cpu().clone() for k, v in tensors.items()},
+        temporary,
+        {"step": str(state.step)},
+    )
+    os.replace(temporary, target)
+
+
+def load_checkpoint(state: State, source: Path) -> None:
+    """Inverse of `save_checkpoint`, into a state of the same shape."""
+    with safe_open(source, framework="pt") as file:
+        state.step = int(file.metadata()["step"])
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+    for key, value in tensors.items():
+        part, name = key.split(".", 1)
+        parts[part][name] = value
+    state.model.load_state_dict(parts["model"])
+    device = next(state.model.parameters()).device
+    state.average = {k: v.to(device) for k, v in parts["average"].items()}
+    whole = state.optimizer.state_dict()
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, value in parts["optimizer"].items():
+        index, name = key.split(".", 1)
+        slots.setdefault(int(index), {})[name] = value
+    state.optimizer.load_state_dict(whole | {"state": slots})
