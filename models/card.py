@@ -10,12 +10,17 @@ from typing import Any
 
 
 def write_card(
-    target: Path, metadata: dict[str, Any], facts: dict[str, str], held_out: dict[str, float]
+    target: Path,
+    metadata: dict[str, Any],
+    facts: dict[str, str],
+    held_out: dict[str, float],
+    start: Path | None = None,
 ) -> None:
     """Write a Markdown card.
 
     metadata: of the weights file. facts: label -> text, in order. held_out: the last validation's
-    terms; those with a number at their end are layers and become a table.
+    terms; those with a number at their end are layers and become a table. start: the card of the
+    weights that training started from, if there is one; it goes to the end.
     """
     lines = [f"# {metadata['name']}", "", metadata["description"] + ".", ""]
     lines += [f"- {label}: {text}" for label, text in facts.items()]
@@ -38,6 +43,9 @@ def write_card(
         for layer in range(1, len(layers) + 1):
             row = (f"{held_out.get(f'{kind}_{layer}', float('nan')):.4g}" for kind in kinds)
             lines.append(f"| {layer} | {' | '.join(row)} |")
+    if start is not None and start.is_file():
+        lines += ["", "## What it was started from", ""]
+        lines += [f"#{x}" if x.startswith("#") else x for x in start.read_text().splitlines()]
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -241,4 +241,5 @@ def finish(
         "command": f"`hqcodec train {run.config} --data {source.name} --out {out.name}{started}`",
     }
     held_out = validate(state, run, pictures.held_out, device)
-    write_card(target.with_suffix(".md"), metadata, facts, held_out)
+    start = zoo.path(t.start).with_suffix(".md") if t.start else None
+    write_card(target.with_suffix(".md"), metadata, facts, held_out, start)
