@@ -230,15 +230,18 @@ def finish(
     )
     target = out / f"{run.name}.safetensors"
     metadata = zoo.save(state.model, target, run.name, run.description)
-    started = f" --start {Path(t.start).name}" if t.start else ""
+    options = f" --start {Path(t.start).name}" if t.start else ""
+    options += " --lpips WEIGHTS" if t.lpips else ""
+    inside = sorted(p.name for p in source.iterdir() if p.is_dir()) if source.is_dir() else []
+    folders = source.name + (f" ({', '.join(inside)})" if inside else "")
+    counts = f"{len(pictures.train)} pictures, {len(pictures.held_out)} more held out"
     facts = {
-        "data": f"{source.name}, {len(pictures.train)} pictures, "
-        f"{len(pictures.held_out)} more held out",
+        "data": f"{folders}, {counts}",
         "steps": f"{t.steps} of {t.batch} crops of {t.crop}x{t.crop} pixels",
         **({"trained parts": f"all but {', '.join(t.freeze)}"} if t.freeze else {}),
         **({"started from": Path(t.start).name} if t.start else {}),
         **surroundings(),
-        "command": f"`hqcodec train {run.config} --data {source.name} --out {out.name}{started}`",
+        "command": f"`hqcodec train {run.config} --data {source.name} --out {out.name}{options}`",
     }
     held_out = validate(state, run, pictures.held_out, device)
     start = zoo.path(t.start).with_suffix(".md") if t.start else None
