@@ -104,12 +104,13 @@ class HQVAE(Model):
             of every prefix of each chain, eqs 7, 15.
         entropy: of the posterior (2), summed over the layers.
         psnr: of the mean squared error of all layers. perplexity_l: of the codes of layer l >= 1.
-        variance_l: s_l^2 (stochastic).
+        variance_l: s_l^2 (stochastic). lpips: of all layers, if the trainer asks for it (App. F.5).
         """
         x = self.pad(x)
         levels = self._path(x, self._train(math.exp(-self.config.temperature_decay * step)))
         ends = range(len(levels)) if self.config.progressive else [len(levels) - 1]
-        errors = torch.stack([F.mse_loss(self._finish(levels[r].variable, r), x) for r in ends])
+        pictures = [self._finish(levels[r].variable, r) for r in ends]
+        errors = torch.stack([F.mse_loss(picture, x) for picture in pictures])
         quantized = [q for level in levels for q in level.chain]
         stochastic = self.config.quantizer == "stochastic"
         terms = {
@@ -118,6 +119,8 @@ class HQVAE(Model):
             "entropy": torch.stack([q.entropy.sum() for q in quantized]).sum() / x.numel(),
         }
         terms["loss"] = terms["distortion"] + terms["latent"] - terms["entropy"]
+        if self.perceptual is not None:
+            terms["lpips"] = self.perceptual(pictures[-1], x).mean()
         terms["psnr"] = -10 * errors[-1].detach().log10()
         for n, (q, layer) in enumerate(zip(quantized, self.layers, strict=True), 1):
             terms[f"perplexity_{n}"] = perplexity(q.codes, layer.codebook)

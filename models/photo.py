@@ -11,8 +11,9 @@ posterior of eq 2: q(k) ~ p(k | context) exp(-|r - b_k|^2 / 2 s_l^2). Its mode, 
 sampling, minimises |r - b_k|^2 + lambda_l * (-log p(k | context)) with lambda_l = 2 s_l^2, which is
 entropy-constrained vector quantization (Chou, Lookabaugh, Gray 1989). (3) Both transforms are a
 linear patch transform, started from principal components, plus a convolutional branch that starts
-at zero. (4) A number of layers is drawn for each sample, so every prefix decodes well. (5) All that
-decoding needs is evaluated in exact arithmetic (exact.py): codes and pixels agree on every machine.
+at zero. (4) The samples of a batch keep from one to all layers, so every prefix decodes well.
+(5) All that decoding needs is evaluated in exact arithmetic (exact.py): codes and pixels agree on
+every machine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from hqcodec.models.base import Batch, Layer, Model
 from hqcodec.models.codebooks import Codebooks, choose
 from hqcodec.models.context import STEPS, Context, colour
 from hqcodec.models.exact import exact_copy, softmax_frequencies
+from hqcodec.models.quantize import perplexity
 from hqcodec.models.transforms import Decoder, Encoder, PhotoConfig, reach, tiled
 
 CHUNK = 2048  # positions whose logits are held at a time
@@ -110,9 +112,8 @@ class Photo(Model):
             for part in torch.split(where, max(1, len(where)) if self.training else CHUNK):
                 with torch.autocast(r.device.type, enabled=False):
                     log_p = context.logits(step, features[part].float()).log_softmax(-1)
-                split = rows[part, dims].view(
-                    len(part), len(codebook), codebook.shape[2]
-                )  # [n,g,s]
+                shape = len(part), len(codebook), codebook.shape[2]
+                split = rows[part, dims].view(shape)  # [n,g,s]
                 k = choose(split, codebook, log_p.detach(), rate_lambda)
                 codes[part, start : start + len(codebook)] = k
                 groups = torch.arange(len(codebook), device=r.device)
@@ -146,7 +147,7 @@ class Photo(Model):
             nats = nats + pad_front(surprise.view(part).mean((1, 2)), B)
             miss = (r - values).square().sum(1).mean((1, 2)) / c.rate_lambda(layer)
             codebook = codebook + pad_front(miss, B)
-            out[f"perplexity_{layer + 1}"] = perplexity(codes, c.codebook)
+            out[f"perplexity_{layer + 1}"] = perplexity(grid_of(codes, part), c.codebook)
         x_hat = self.decoder(y + z - z.detach())[..., : x.shape[-2], : x.shape[-1]].float()
         patches = x.shape[-2] * x.shape[-1] / c.patch**2
         error = (x_hat - x).square().sum((1, 2, 3)) / patches  # [B]
@@ -217,8 +218,7 @@ class Photo(Model):
         c, layer = self.config, len(codes)
         context, books = self.exact("contexts")[layer], self.exact("codebooks")
         groups, h, w = current.shape
-        per_step = 4096 / round(c.quantizer_step(layer) * 4096)  # 1 / q, one rounded division
-        per_step = round(per_step * 4096) / 4096
+        per_step = round(4096 / c.quantizer_step(layer)) / 4096  # 1 / q, on the grid
         known = torch.zeros(h * w, c.dim, dtype=torch.float64)
         trunk = None
         if layer:
@@ -243,13 +243,3 @@ class Photo(Model):
 def pad_front(x: Tensor, length: int) -> Tensor:
     """Zeros before x [n] up to `length`."""
     return torch.cat([x.new_zeros(length - len(x)), x])
-
-
-@torch.no_grad()
-def perplexity(codes: Tensor, size: int) -> Tensor:
-    """exp(entropy) of each group's codes [P,groups] in 0..size-1, averaged over groups."""
-    groups = codes.shape[1]
-    shifted = codes + size * torch.arange(groups, device=codes.device)
-    counts = torch.bincount(shifted.flatten(), minlength=groups * size).view(groups, size)
-    p = counts / counts.sum(1, keepdim=True)
-    return torch.special.entr(p).sum(1).exp().mean()  # type: ignore[no-any-return]

@@ -51,9 +51,12 @@ def lookup(codes: Tensor, codebook: Tensor) -> Tensor:
     return codebook[group, codes].movedim(-1, 2).flatten(1, 2)
 
 
+@torch.no_grad()
 def perplexity(codes: Tensor, size: int) -> Tensor:
     """exp(entropy) of a batch's codes [B, groups, h, w], 1 to `size`: the mean over the groups."""
-    counts = torch.stack([group.flatten().bincount(minlength=size) for group in codes.unbind(1)])
+    groups = codes.shape[1]
+    apart = codes.movedim(1, -1) + size * torch.arange(groups, device=codes.device)
+    counts = apart.flatten().bincount(minlength=groups * size).view(groups, size)
     p = counts / counts.sum(1, keepdim=True)  # [groups, K]
     entropy: Tensor = torch.special.entr(p).sum(1)
     return entropy.exp().mean()

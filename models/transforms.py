@@ -103,9 +103,10 @@ class Decoder(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         """[B,D,h,w] -> [B,3,16h,16w], not clamped."""
+        y = snap(y)
         with torch.autocast(y.device.type, enabled=False):
             linear = self.shuffle(self.linear(y))
-        return linear + self.out(run(self.branch, snap(y))).to(linear.dtype)  # type: ignore[no-any-return]
+        return linear + self.out(run(self.branch, y)).to(linear.dtype)  # type: ignore[no-any-return]
 
 
 def reach(depths: tuple[int, ...], convs: tuple[int, ...]) -> int:

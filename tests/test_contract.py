@@ -182,3 +182,11 @@ def test_the_loss_is_a_finite_scalar_whose_gradient_reaches_every_parameter(name
     terms["loss"].backward()  # type: ignore[no-untyped-call]
     without = [key for key, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert not without
+
+
+def test_every_model_reports_lpips_when_the_trainer_asks(name: str) -> None:
+    model = make(name).train()
+    model.perceptual = lambda x, y: (x - y).abs().mean((1, 2, 3))
+    terms = model.loss(pictures(6, (32, 32)), 0)
+    assert terms["lpips"].requires_grad
+    assert 0 < terms["lpips"].item() < 1

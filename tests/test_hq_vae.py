@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hierarchies import make
 from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
 from hqcodec.models.base import Layer
@@ -16,24 +17,6 @@ from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
 from hqcodec.models.train import read_config
 
 CONFIGS = "sq_vae", "rsq_vae", "sq_vae_2", "hq_vae_hybrid", "vq_vae", "rq_vae", "vq_vae_2"
-
-
-def make(
-    resolutions: tuple[int, ...] = (4, 2),
-    chain: tuple[int, ...] = (2, 1),
-    quantizer: str = "stochastic",
-    progressive: bool = False,
-    shared: bool = False,
-    reset: bool = False,
-) -> HQVAE:
-    torch.manual_seed(0)
-    sizes = (8,) * sum(chain)
-    return HQVAE(
-        HQVAEConfig(
-            resolutions, chain, sizes, groups=2, dim=3, width=8, blocks=1, quantizer=quantizer,
-            shared_codebook=shared, progressive=progressive, reset=reset,
-        )
-    )  # fmt: skip
 
 
 def pictures(n: int = 3, side: int = 8) -> Tensor:

@@ -6,24 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
-
-
-def make(
-    resolutions: tuple[int, ...] = (4, 2),
-    chain: tuple[int, ...] = (2, 1),
-    quantizer: str = "stochastic",
-    progressive: bool = False,
-    shared: bool = False,
-) -> HQVAE:
-    torch.manual_seed(0)
-    sizes = (8,) * sum(chain)
-    return HQVAE(
-        HQVAEConfig(
-            resolutions, chain, sizes, groups=2, dim=3, width=8, blocks=1, quantizer=quantizer,
-            shared_codebook=shared, progressive=progressive,
-        )
-    )  # fmt: skip
+from hierarchies import make
+from hqcodec.models.hq_vae import HQVAE
 
 
 def pictures(n: int = 3, side: int = 8) -> Tensor:

@@ -1,11 +1,14 @@
 """What the README shows is what happens."""
 
+import doctest
 import io
 import re
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from hqcodec import api
 from hqcodec.cli.main import app
+from hqcodec.models import zoo
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -29,3 +32,9 @@ def test_files_that_are_linked_exist() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         if "://" not in target:
             assert (Path(__file__).parents[1] / target).is_file(), target
+
+
+def test_examples_in_docstrings_give_what_they_say() -> None:
+    for module in (api, zoo):
+        failed, tried = doctest.testmod(module)
+        assert tried and not failed, module.__name__
