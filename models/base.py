@@ -50,6 +50,7 @@ class Model(nn.Module, ABC):
     name = "untrained"  # what a file calls it; set when weights are loaded
     hash = bytes(32)  # SHA-256 of what decoding reads; likewise
     config: Any  # the frozen dataclass it was built from
+    tunable = False  # whether `choose` heeds its thrift
     encoder_prefixes: tuple[str, ...] = ("encoder.",)  # parameters that decoding never reads
     # distance [B] of x_hat and x [B,3,H,W]; when the trainer sets it, `loss` returns its mean as
     # "lpips", and the trainer adds that to what is minimised
@@ -61,6 +62,18 @@ class Model(nn.Module, ABC):
 
         layers: compute only so many, coarse to fine.
         """
+
+    def analyze(self, x: Tensor) -> Any:
+        """What `choose` has to know of pictures x [B,3,H,W]; the networks run here, once."""
+        return self.encode(x)
+
+    def choose(self, analysis: Any, codes: Sequence[Tensor], thrift: float = 1.0) -> Tensor:
+        """Codes [B,groups,h,w] of layer len(codes), given those of the coarser layers.
+
+        thrift: how dear a bit is, relative to what the model was trained for; only models that
+        are `tunable` heed it.
+        """
+        return analysis[len(codes)]  # type: ignore[no-any-return]
 
     @abstractmethod
     def decode(self, codes: Sequence[Tensor], size: tuple[int, int] | None = None) -> Tensor:

@@ -48,6 +48,7 @@ class Photo(Model):
     """See the module docstring."""
 
     family = "photo"
+    tunable = True
 
     def __init__(self, config: PhotoConfig) -> None:
         """Random weights; `initialize` sets the linear start."""
@@ -89,13 +90,16 @@ class Photo(Model):
         """Which of the D dimensions the groups of a kind hold."""
         return slice(0, self.config.scalars) if kind == 0 else slice(self.config.scalars, None)
 
-    def quantize(self, layer: int, r: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def quantize(
+        self, layer: int, r: Tensor, y: Tensor, thrift: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
         """Codes [P,groups] of a layer at P = B*h*w positions, and their -log p in nats [P].
 
-        r: the residual z - y to quantize; y: the sum of the coarser layers, both [B,D,h,w].
+        r: the residual z - y to quantize; y: the sum of the coarser layers, both [B,D,h,w];
+        thrift: factor of lambda.
         """
         c, context = self.config, self.context(layer)
-        q, rate_lambda = c.quantizer_step(layer), c.rate_lambda(layer)
+        q, rate_lambda = c.quantizer_step(layer), thrift * c.rate_lambda(layer)
         B, _, h, w = r.shape
         rows = rows_of(r)
         known = torch.zeros_like(rows)
@@ -183,16 +187,27 @@ class Photo(Model):
     @torch.no_grad()
     def encode(self, x: Tensor, layers: int | None = None) -> list[Tensor]:
         """Codes [B,groups,h,w] int64 of each layer for x [B,3,H,W] in 0..1."""
+        z, codes = self.analyze(x), list[Tensor]()
+        for _ in range(self.config.layers if layers is None else layers):
+            codes.append(self.choose(z, codes))
+        return codes
+
+    @torch.no_grad()
+    def analyze(self, x: Tensor) -> Tensor:
+        """The latent z [B,D,h,w] of pictures x [B,3,H,W]."""
         c = self.config
         margin = reach(c.encoder_depth, (1, 1, 0))
-        z = tiled(self.encoder, self.pad(x), TILE, margin, (c.patch, 1)).float()
+        return tiled(self.encoder, self.pad(x), TILE, margin, (c.patch, 1)).float()
+
+    @torch.no_grad()
+    def choose(self, analysis: Tensor, codes: Sequence[Tensor], thrift: float = 1.0) -> Tensor:
+        """Codes of layer len(codes) under thrift * lambda; analysis: the latent."""
+        z, y = analysis, torch.zeros_like(analysis)
         size = (len(z), *z.shape[-2:])
-        y, codes = torch.zeros_like(z), []
-        for layer in range(c.layers if layers is None else layers):
-            chosen, _ = self.quantize(layer, z - y, y)
-            y = y + grid_of(self.codebooks.lookup(layer, chosen), size)
-            codes.append(grid_of(chosen, size).contiguous())
-        return codes
+        for layer, chosen in enumerate(codes):
+            y = y + grid_of(self.codebooks.lookup(layer, rows_of(chosen)), size)
+        chosen, _ = self.quantize(len(codes), z - y, y, thrift)
+        return grid_of(chosen, size).contiguous()
 
     @torch.no_grad()
     def decode(self, codes: Sequence[Tensor], size: tuple[int, int] | None = None) -> Tensor:
