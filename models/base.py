@@ -9,7 +9,7 @@ layer named; so one generator drives both the encoder and the decoder of the ent
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,8 +115,11 @@ class Model(nn.Module, ABC):
         height, width = x.shape[-2:]
         return F.pad(x, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
 
-    def initialize(self, x: Tensor) -> None:
-        """Set weights from training pictures x [N,3,H,W] before the first step."""
+    def initialize(self, x: Tensor, loaded: Collection[str] = ()) -> None:
+        """Set weights from training pictures x [N,3,H,W] before the first step.
+
+        loaded: parameters that other weights have set already, and that stay.
+        """
 
     def calibrate(self, x: Tensor) -> None:
         """Count static tables on training pictures x [N,3,H,W] after the last step."""

@@ -1,29 +1,91 @@
 """Probabilities of a layer's codes from what is decoded already, the same bits on every machine.
 
 The groups of a layer come in two kinds: scalars (the strongest dimensions, a codebook each) and
-vectors (the other dimensions, a few to a group). A layer is coded in four steps; each sees all
-coarser layers everywhere and the steps before it:
+vectors (the other dimensions, a few to a group, strongest first). A layer is coded in steps. Each
+step sees all coarser layers everywhere, and the steps before it; within a step all codes are coded
+in parallel. Vectors go in two steps, strong groups before weak ones; they see all scalars.
 
-    0  scalars on the black squares of a checkerboard
-    1  scalars on the white squares, given 0
-    2  vectors on the black squares, given all scalars
-    3  vectors on the white squares, given all scalars and 2
+The first layer has nothing coarser to see. So its scalars are coded from a coarse lattice of
+positions to ever finer ones, each position being asked for when its neighbours on two sides are
+known. Steps of an 8x8 corner:
+
+    0 4 2 4 0 4 2 4
+    4 3 4 3 4 3 4 3
+    2 4 1 4 2 4 1 4
+    4 3 4 3 4 3 4 3
+
+One position in sixteen is coded without context. A layer of its own at stride 64 would do the same
+for the codes below it, but costs bits that this order does not.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from hqcodec.models.exact import Conv, rectify, snap
 
-STEPS = ((0, 0), (0, 1), (1, 0), (1, 1))  # (kind: scalars, vectors; colour: black, white)
-REACH = 16.0  # inputs are clamped to so many quantizer steps
+SCALARS, VECTORS = 0, 1  # kinds
+REACH = 18.0  # inputs are clamped to so many quantizer steps
+KNEE = 2.0  # above so many, they count an eighth
 
 
-def colour(h: int, w: int, batch: int = 1) -> tuple[Tensor, Tensor]:
-    """Flat positions [n] of the black and of the white squares of [batch,h,w]."""
-    board = (torch.arange(h)[:, None] + torch.arange(w)) % 2  # [h,w]
-    flat = board.expand(batch, h, w).flatten()
-    return (flat == 0).nonzero()[:, 0], (flat == 1).nonzero()[:, 0]
+@dataclass(frozen=True)
+class Step:
+    """Groups start..end of a kind, on the positions of some lattices.
+
+    dilation: of the convolution over what earlier steps made known: how far those codes lie.
+    """
+
+    kind: int
+    start: int
+    end: int
+    lattices: tuple[int, ...] = (0, 1, 2, 3, 4)
+    dilation: int = 1
+
+    def positions(self, h: int, w: int, batch: int = 1) -> Tensor:
+        """Flat positions [n] of the step in [batch,h,w]."""
+        lattice = lattices(h, w).expand(batch, h, w).flatten()
+        return torch.isin(lattice, torch.tensor(self.lattices)).nonzero()[:, 0]
+
+
+def lattices(h: int, w: int) -> Tensor:
+    """Number [h,w] of the lattice that each position belongs to; see the module docstring."""
+    row, column = torch.arange(h)[:, None].expand(h, w), torch.arange(w).expand(h, w)
+    number = torch.full((h, w), 4)
+    number[(row % 2 == 1) & (column % 2 == 1)] = 3
+    number[(row % 2 == 0) & (column % 2 == 0)] = 2
+    number[(row % 4 == 2) & (column % 4 == 2)] = 1
+    number[(row % 4 == 0) & (column % 4 == 0)] = 0
+    return number
+
+
+def plan(order: str, scalars: int, vectors: int, strong: int) -> tuple[Step, ...]:
+    """The steps of a layer of so many groups; the first `strong` vectors go before the others.
+
+    order, of the scalars: "lattices", "checkerboard" (black, white) or "whole" (one step).
+    """
+    ways: dict[str, tuple[Step, ...]] = {
+        "lattices": tuple(
+            Step(SCALARS, 0, scalars, (n,), dilation) for n, dilation in enumerate((1, 2, 2, 1, 1))
+        ),
+        "checkerboard": tuple(Step(SCALARS, 0, scalars, part) for part in ((0, 1, 2, 3), (4,))),
+        "whole": (Step(SCALARS, 0, scalars),),
+    }
+    return ways[order] + (Step(VECTORS, 0, strong), Step(VECTORS, strong, vectors))
+
+
+def compand(x: Tensor) -> Tensor:
+    """Small values as they are, large ones pressed together; any shape, exact in float64."""
+    size = x.abs()
+    pressed = size.clamp(max=KNEE) + (size.clamp(KNEE, REACH) - KNEE) / 8
+    return torch.where(x < 0, -pressed, pressed)
+
+
+def signs_and_sizes(x: Tensor) -> Tensor:
+    """[B,D,h,w] in quantizer steps -> [B,2D,h,w] as the networks take it."""
+    x = snap(compand(snap(x)))
+    return torch.cat([x, x.abs()], 1)
 
 
 class Context(nn.Module):
@@ -34,62 +96,80 @@ class Context(nn.Module):
         kinds: tuple[tuple[int, int], tuple[int, int]],
         codebook: int,
         hidden: int,
+        steps: tuple[Step, ...],
         first: bool,
+        blind: bool = False,
     ) -> None:
-        """kinds: (groups, dimensions of a group) of scalars, vectors; first: no coarser layer."""
+        """kinds: (groups, dimensions of a group) of scalars, vectors; first: no coarser layer.
+
+        blind: see nothing at all, which makes static tables.
+        """
         super().__init__()
-        scalars, dim = kinds[0][0] * kinds[0][1], sum(groups * size for groups, size in kinds)
-        self.scalars, self.codebook = scalars, codebook
-        self.past = None if first else Conv(2 * dim, hidden, 3)
-        self.start = nn.Parameter(torch.randn(4, hidden) * 0.3)
-        self.white_scalars = Conv(2 * scalars, hidden, 3, bias=False)
-        self.black_vectors = Conv(2 * scalars, hidden, 3, bias=False)
-        self.white_vectors = Conv(dim, hidden, 3, bias=False)
+        self.kinds, self.codebook, self.steps, self.blind = kinds, codebook, steps, blind
+        self.scalars = kinds[0][0] * kinds[0][1]
+        dim = self.scalars + kinds[1][0] * kinds[1][1]
+        self.strong = steps[-1].start * kinds[1][1]
+        alone = first or blind
+        self.past = None if alone else Conv(2 * dim, hidden, 3)
+        self.last = None if alone else Conv(2 * dim, hidden, bias=False)
+        self.start = nn.Parameter(torch.randn(len(steps), hidden) * 0.3)
+        self.near = nn.ModuleList(
+            Conv(2 * self.scalars, hidden, 3, bias=False, dilation=step.dilation)
+            for step in steps[1:]
+            if step.kind == SCALARS and not blind
+        )
+        self.here = None if blind else Conv(2 * self.scalars, hidden, 3, bias=False)
+        self.loud = None if blind else Conv(self.strong, hidden, 3, bias=False)
         self.middle = nn.ModuleList(Conv(hidden, hidden) for _ in kinds)
         self.out = nn.ModuleList(Conv(hidden, groups * codebook) for groups, _ in kinds)
         for kind in range(len(kinds)):
-            nn.init.normal_(self.head(kind)[0], std=0.02)
-
-    def head(self, kind: int) -> tuple[Tensor, Tensor]:
-        """Weight [groups*K,C] and bias [groups*K] from features to the logits of a kind."""
-        head = self.out[kind]
-        assert isinstance(head, Conv) and head.bias is not None
-        return head.weight[:, :, 0, 0], head.bias
+            nn.init.normal_(linear(self.out[kind])[0], std=0.02)
 
     @torch.no_grad()
     def start_from(self, kind: int, p: Tensor) -> None:
         """Set the logits' biases to probabilities [groups,K] counted without context."""
-        self.head(kind)[1].copy_(p.log().flatten())
+        linear(self.out[kind])[1].copy_(p.log().flatten())
 
-    def trunk(self, coarser: Tensor) -> Tensor | None:
-        """What all steps share; coarser layers' sum in quantizer steps [B,D,h,w] -> [B,C,h,w]."""
-        if self.past is None:
+    def trunk(self, coarser: Tensor, last: Tensor) -> Tensor | None:
+        """What all steps share: [B,D,h,w] -> [B,C,h,w].
+
+        coarser: the sum of the coarser layers, in this layer's quantizer steps; last: the values
+        of the layer before alone, in its own.
+        """
+        if self.past is None or self.last is None:
             return None
-        y = snap(coarser).clamp(-REACH, REACH)
-        features: Tensor = self.past(torch.cat([y, y.abs()], 1))
+        features: Tensor = self.past(signs_and_sizes(coarser)) + self.last(signs_and_sizes(last))
         return features
 
-    def hidden(self, step: int, trunk: Tensor | None, known: Tensor) -> Tensor:
-        """Features [B,C,h,w] of a step.
+    def features(self, number: int, trunk: Tensor | None, known: Tensor) -> Tensor:
+        """Features [B,C,h,w] of a step, given its number.
 
         known: this layer's values in quantizer steps [B,D,h,w], 0 where not yet coded.
         """
-        v = snap(known).clamp(-REACH, REACH)
-        start = self.start[step][:, None, None]
-        if step == 0:
-            now = start.expand(len(v), -1, *v.shape[2:])
-        elif step == 3:
-            now = start + self.white_vectors(v.abs())
-        else:
-            s = v[:, : self.scalars]
-            conv = self.white_scalars if step == 1 else self.black_vectors
-            now = start + conv(torch.cat([s, s.abs()], 1))
-        h = rectify(now if trunk is None else now + trunk)
-        return rectify(self.middle[STEPS[step][0]](h))
+        step = self.steps[number]
+        now = self.start[number][:, None, None].expand(len(known), -1, *known.shape[2:])
+        if self.here is not None and self.loud is not None:
+            seen = signs_and_sizes(known[:, : self.scalars])
+            if step.kind == VECTORS:
+                now = now + self.here(seen)
+            elif number:
+                now = now + self.near[number - 1](seen)
+            if step.kind == VECTORS and step.start:
+                strong = known[:, self.scalars : self.scalars + self.strong]
+                now = now + self.loud(snap(compand(snap(strong.abs()))))
+        return rectify(now if trunk is None else now + trunk)
 
-    def logits(self, step: int, rows: Tensor) -> Tensor:
-        """Logits [n,groups,K] of a step at chosen positions; rows: their features [n,C]."""
-        weight, bias = self.head(STEPS[step][0])
-        return snap(rows @ weight.T + bias).view(
-            len(rows), len(bias) // self.codebook, self.codebook
-        )
+    def logits(self, number: int, rows: Tensor) -> Tensor:
+        """Logits [n,groups of the step,K] at chosen positions; rows: their features [n,C]."""
+        step = self.steps[number]
+        weight, bias = linear(self.middle[step.kind])
+        rows = rectify(rows @ weight.T + bias)
+        chosen = slice(step.start * self.codebook, step.end * self.codebook)
+        weight, bias = (part[chosen] for part in linear(self.out[step.kind]))
+        return snap(rows @ weight.T + bias).view(len(rows), -1, self.codebook)
+
+
+def linear(conv: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight [C',C] and bias [C'] of a convolution of one position."""
+    assert isinstance(conv, Conv) and conv.bias is not None
+    return conv.weight[:, :, 0, 0], conv.bias

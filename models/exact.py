@@ -51,21 +51,25 @@ class Conv(nn.Conv2d):
     matrix product only adds products, which is exact here.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 1, bias: bool = True) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, bias: bool = True, dilation: int = 1
+    ) -> None:
         """Zero padding keeps the size: [B,inputs,h,w] -> [B,outputs,h,w]."""
-        super().__init__(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+        pad = kernel // 2 * dilation
+        super().__init__(inputs, outputs, kernel, padding=pad, bias=bias, dilation=dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,inputs,h,w] -> [B,outputs,h,w]."""
         if x.dtype != torch.float64:
             return super().forward(x)
-        kernel, pad = self.kernel_size[0], self.kernel_size[0] // 2
+        kernel, apart = self.kernel_size[0], self.dilation[0]
+        pad = kernel // 2 * apart
         B, C, h, w = x.shape
         if kernel > 1:
             x = F.pad(x, (pad, pad, pad, pad + 1))  # one row more, so that every shift stays inside
         wide = w + 2 * pad  # rows keep their padding, so a shift of the picture is a slice
         taps = [
-            (row * wide + column, self.weight[:, :, row, column].contiguous())
+            (apart * (row * wide + column), self.weight[:, :, row, column].contiguous())
             for row in range(kernel)
             for column in range(kernel)
         ]

@@ -12,7 +12,7 @@ VQ-VAE-2.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -133,7 +133,7 @@ class HQVAE(Model):
         return self.static.tables(codes, current)
 
     @torch.no_grad()
-    def initialize(self, x: Tensor) -> None:
+    def initialize(self, x: Tensor, loaded: Collection[str] = ()) -> None:
         """Scale the encoder to pictures [N,3,H,W] and draw the codebooks from what it gives."""
         x = self.pad(x[:SAMPLE])
         for r, chain in enumerate(self.config.chains):

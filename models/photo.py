@@ -16,7 +16,7 @@ at zero. (4) The samples of a batch keep from one to all layers, so every prefix
 every machine.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from hqcodec.models import photo_start
 from hqcodec.models.base import Batch, Layer, Model
 from hqcodec.models.codebooks import Codebooks, choose
-from hqcodec.models.context import STEPS, Context, colour
-from hqcodec.models.exact import exact_copy, softmax_frequencies
+from hqcodec.models.context import SCALARS, Context, Step, plan
+from hqcodec.models.exact import GRID, exact_copy, softmax_frequencies
 from hqcodec.models.quantize import perplexity
 from hqcodec.models.transforms import Decoder, Encoder, PhotoConfig, reach, tiled
 
@@ -58,11 +58,15 @@ class Photo(Model):
         self.layers = (Layer(config.patch, groups, config.codebook),) * config.layers
         self.encoder, self.decoder = Encoder(config), Decoder(config)
         self.codebooks = Codebooks(config)
-        self.contexts = nn.ModuleList(
-            Context(config.kinds, config.codebook, config.context, first=layer == 0)
-            for layer in range(config.layers)
-        )
+        self.contexts = nn.ModuleList(self._context(layer) for layer in range(config.layers))
         self._exact: dict[str, Any] = {}  # float64 twins of what decoding needs, made on first use
+
+    def _context(self, layer: int) -> Context:
+        """A fresh context model for a layer."""
+        c, blind = self.config, self.config.order == "static"
+        order = "whole" if layer or blind else c.order
+        steps = plan(order, c.scalars, c.vectors, c.strong)
+        return Context(c.kinds, c.codebook, c.context, steps, layer == 0, blind)
 
     def train(self, mode: bool = True) -> "Photo":
         """Training changes weights, so the exact twins are forgotten."""
@@ -86,20 +90,28 @@ class Photo(Model):
         assert isinstance(context, Context)
         return context
 
-    def dims(self, kind: int) -> slice:
-        """Which of the D dimensions the groups of a kind hold."""
-        return slice(0, self.config.scalars) if kind == 0 else slice(self.config.scalars, None)
+    def dims(self, step: Step) -> slice:
+        """Which of the D dimensions a step's groups hold."""
+        if step.kind == SCALARS:
+            return slice(step.start, step.end)
+        vector, scalars = self.config.vector, self.config.scalars
+        return slice(scalars + step.start * vector, scalars + step.end * vector)
+
+    def rows(self, step: Step) -> slice:
+        """Which of a layer's groups a step codes."""
+        before = 0 if step.kind == SCALARS else self.config.scalars
+        return slice(before + step.start, before + step.end)
 
     def quantize(
-        self, layer: int, r: Tensor, y: Tensor, thrift: float = 1.0
+        self, layer: int, r: Tensor, y: Tensor, last: Tensor, thrift: float = 1.0
     ) -> tuple[Tensor, Tensor]:
         """Codes [P,groups] of a layer at P = B*h*w positions, and their -log p in nats [P].
 
-        r: the residual z - y to quantize; y: the sum of the coarser layers, both [B,D,h,w];
-        thrift: factor of lambda.
+        r: the residual z - y to quantize; y: the sum of the coarser layers; last: the values of
+        the layer before, all [B,D,h,w]; thrift: factor of lambda.
         """
         c, context = self.config, self.context(layer)
-        q, rate_lambda = c.quantizer_step(layer), thrift * c.rate_lambda(layer)
+        q, rate_lambda = c.quantizer_step(layer), thrift * c.rate_lambda(layer) * c.constrained
         B, _, h, w = r.shape
         rows = rows_of(r)
         known = torch.zeros_like(rows)
@@ -107,21 +119,20 @@ class Photo(Model):
         codes = torch.zeros(
             len(rows), self.layers[layer].groups, dtype=torch.int64, device=r.device
         )
-        trunk = context.trunk(y / q)
-        for step, (kind, shade) in enumerate(STEPS):
-            features = rows_of(context.hidden(step, trunk, grid_of(known / q, (B, h, w))))
-            codebook, dims = self.codebooks.get(layer, kind).detach(), self.dims(kind)
-            start = 0 if kind == 0 else c.scalars
-            where = colour(h, w, B)[shade].to(r.device)
-            for part in torch.split(where, max(1, len(where)) if self.training else CHUNK):
+        trunk = context.trunk(y / q, last / c.quantizer_step(max(0, layer - 1)))
+        for number, step in enumerate(context.steps):
+            features = rows_of(context.features(number, trunk, grid_of(known / q, (B, h, w))))
+            codebook = self.codebooks.get(layer, step.kind).detach()[step.start : step.end]
+            groups = torch.arange(len(codebook), device=r.device)
+            where = step.positions(h, w, B).to(r.device)
+            chunk = len(where) if self.training else CHUNK
+            for part in torch.split(where, chunk) if len(where) else ():
                 with torch.autocast(r.device.type, enabled=False):
-                    log_p = context.logits(step, features[part].float()).log_softmax(-1)
-                shape = len(part), len(codebook), codebook.shape[2]
-                split = rows[part, dims].view(shape)  # [n,g,s]
+                    log_p = context.logits(number, features[part].float()).log_softmax(-1)
+                split = rows[part, self.dims(step)].view(len(part), len(codebook), -1)  # [n,g,s]
                 k = choose(split, codebook, log_p.detach(), rate_lambda)
-                codes[part, start : start + len(codebook)] = k
-                groups = torch.arange(len(codebook), device=r.device)
-                known[part, dims] = codebook[groups, k].flatten(1)
+                codes[part, self.rows(step)] = k
+                known[part, self.dims(step)] = codebook[groups, k].flatten(1)
                 surprise = -log_p.gather(-1, k[..., None]).flatten(1).sum(1)
                 nats = nats.index_add(0, part, surprise)
         return codes, nats
@@ -138,13 +149,15 @@ class Photo(Model):
         numbers = torch.arange(1, B + 1, device=x.device)
         depth = (numbers * c.layers + B - 1) // B  # [B], ascending
         y, nats, codebook = torch.zeros_like(z), z.new_zeros(B), z.new_zeros(B)
+        values = y
         out: dict[str, Tensor] = {}
         for layer in range(c.layers):
             first = int((depth <= layer).sum())
             if first == B:
                 break
             before, r = y[first:].detach(), (z[first:] - y[first:]).detach()
-            codes, surprise = self.quantize(layer, r, before)
+            last = values[len(values) - (B - first) :].detach()
+            codes, surprise = self.quantize(layer, r, before, last)
             part = (B - first, *size[1:])
             values = grid_of(self.codebooks.lookup(layer, codes), part)
             y = torch.cat([y[:first], y[first:] + values])
@@ -178,9 +191,9 @@ class Photo(Model):
         rest = [p for p in self.parameters() if id(p) not in chosen]
         return [{"params": rest, "lr": lr}, {"params": codebooks, "lr": 10 * lr}]
 
-    def initialize(self, x: Tensor) -> None:
+    def initialize(self, x: Tensor, loaded: Collection[str] = ()) -> None:
         """Principal components of the patches of x [N,3,H,W]; codebooks by k-means under rate."""
-        photo_start.start(self, x)
+        photo_start.start(self, x, loaded)
 
     # -- the codec
 
@@ -203,10 +216,11 @@ class Photo(Model):
     def choose(self, analysis: Tensor, codes: Sequence[Tensor], thrift: float = 1.0) -> Tensor:
         """Codes of layer len(codes) under thrift * lambda; analysis: the latent."""
         z, y = analysis, torch.zeros_like(analysis)
-        size = (len(z), *z.shape[-2:])
+        last, size = y, (len(z), *z.shape[-2:])
         for layer, chosen in enumerate(codes):
-            y = y + grid_of(self.codebooks.lookup(layer, rows_of(chosen)), size)
-        chosen, _ = self.quantize(len(codes), z - y, y, thrift)
+            last = grid_of(self.codebooks.lookup(layer, rows_of(chosen)), size)
+            y = y + last
+        chosen, _ = self.quantize(len(codes), z - y, y, last, thrift)
         return grid_of(chosen, size).contiguous()
 
     @torch.no_grad()
@@ -229,30 +243,35 @@ class Photo(Model):
 
     @torch.no_grad()
     def tables(self, codes: Sequence[Tensor], current: Tensor) -> Iterator[Batch]:
-        """Context-modelled frequencies of layer len(codes), in the order of context.STEPS."""
+        """Context-modelled frequencies of layer len(codes), in the order of its context's steps."""
         c, layer = self.config, len(codes)
         context, books = self.exact("contexts")[layer], self.exact("codebooks")
         groups, h, w = current.shape
-        per_step = round(4096 / c.quantizer_step(layer)) / 4096  # 1 / q, on the grid
         known = torch.zeros(h * w, c.dim, dtype=torch.float64)
         trunk = None
         if layer:
-            trunk = context.trunk(self.latent([k[None] for k in codes]) * per_step)
+            last = grid_of(books.lookup(layer - 1, rows_of(codes[-1][None])), (1, h, w))
+            coarser = self.latent([k[None] for k in codes])
+            trunk = context.trunk(coarser * per_step(c, layer), last * per_step(c, layer - 1))
         flat = current.view(groups, h * w)
-        for step, (kind, shade) in enumerate(STEPS):
-            features = rows_of(context.hidden(step, trunk, grid_of(known * per_step, (1, h, w))))
-            start, count = (0, c.scalars) if kind == 0 else (c.scalars, c.vectors)
-            rows = torch.arange(start, start + count)
-            where = colour(h, w)[shade]
+        for number, step in enumerate(context.steps):
+            inside = grid_of(known * per_step(c, layer), (1, h, w))
+            features = rows_of(context.features(number, trunk, inside))
+            rows = torch.arange(groups)[self.rows(step)]
+            where = step.positions(h, w)
             for part in torch.split(where, CHUNK) if len(where) else ():
-                logits = context.logits(step, features[part])  # [n,g,K]
+                logits = context.logits(number, features[part])  # [n,g,K]
                 place = rows * (h * w) + part[:, None]  # [n,g]
                 yield Batch(place.flatten(), softmax_frequencies(logits).flatten(0, 1))
             # what these batches named is now filled in
-            values = books.get(layer, kind)[
-                torch.arange(count), flat[start : start + count, where].T
-            ]
-            known[where, self.dims(kind)] = values.flatten(1)
+            book = books.get(layer, step.kind)[step.start : step.end]
+            values = book[torch.arange(len(book)), flat[rows][:, where].T]
+            known[where, self.dims(step)] = values.flatten(1)
+
+
+def per_step(c: PhotoConfig, layer: int) -> float:
+    """1 / q of a layer, on the grid of activations."""
+    return round(GRID / c.quantizer_step(layer)) / GRID
 
 
 def pad_front(x: Tensor, length: int) -> Tensor:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from hqcodec.errors import HqcodecError
 from hqcodec.models import data, zoo
+from hqcodec.models.base import Model
 from hqcodec.models.card import surroundings, write_card
 from hqcodec.models.checkpoint import State, load_checkpoint, save_checkpoint
 from hqcodec.models.lpips import load_lpips, pad_and_trim
@@ -107,10 +108,10 @@ def make_state(run: Run, pictures: data.Pictures, device: str) -> State:
     t = run.train
     torch.manual_seed(t.seed)
     model = zoo.build(run.family, run.model)
-    if t.start:
-        model.load_state_dict(safetensors.torch.load_file(zoo.path(t.start)))
-    else:
-        model.initialize(data.crops(pictures.train, 512, t.crop, t.seed, 2**31, t.shrink))
+    loaded = load_fitting(model, t) if t.start else ()
+    if len(loaded) < len(model.state_dict()):
+        x = data.crops(pictures.train, 512, t.crop, t.seed, 2**31, t.shrink)
+        model.initialize(x, loaded)
     model.to(device)
     for name, p in model.named_parameters():
         p.requires_grad_(not name.startswith(t.freeze) if t.freeze else True)
@@ -125,6 +126,17 @@ def make_state(run: Run, pictures: data.Pictures, device: str) -> State:
     if t.average:
         state.average = {k: v.clone() for k, v in model.state_dict().items()}
     return state
+
+
+def load_fitting(model: Model, t: TrainConfig) -> tuple[str, ...]:
+    """Take from `t.start` what has the model's names and shapes; the names taken."""
+    found, own = safetensors.torch.load_file(zoo.path(t.start)), model.state_dict()
+    taken = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
+    missing = [k for k in own if k not in taken]
+    if not taken or any(k.startswith(t.freeze) for k in missing if t.freeze):
+        raise HqcodecError(f"{t.start}: has other shapes than the config, as for {missing[0]}")
+    model.load_state_dict(taken, strict=False)
+    return tuple(taken)
 
 
 def train_step(state: State, run: Run, x: Tensor) -> dict[str, float]:

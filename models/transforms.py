@@ -31,7 +31,11 @@ class PhotoConfig:
     widths: tuple[int, ...] = (48, 96, 144)  # channels at strides 4, 8, 16
     encoder_depth: tuple[int, ...] = (1, 1, 2)  # residual blocks at these strides
     decoder_depth: tuple[int, ...] = (1, 2, 2)
-    context: int = 64  # hidden channels
+    context: int = 64  # hidden channels of the context models
+    strong: int = 12  # vectors that are coded before the others
+    order: str = "lattices"  # of layer 1's scalars; or "checkerboard", "static" (no contexts)
+    constrained: bool = True  # choose codes by distance + lambda * nats; else the nearest
+    linear_start: bool = True  # principal components; else random transforms
 
     @property
     def dim(self) -> int:

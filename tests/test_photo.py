@@ -9,7 +9,7 @@ import torch
 from hqcodec import entropy
 from hqcodec.models import photo
 from hqcodec.models.codebooks import choose
-from hqcodec.models.context import STEPS, colour
+from hqcodec.models.context import SCALARS, lattices, plan
 from hqcodec.models.photo import Photo, grid_of, rows_of
 from hqcodec.models.photo_start import entropy_constrained_kmeans, principal_components
 from hqcodec.models.transforms import PhotoConfig, tiled
@@ -113,9 +113,9 @@ def test_exact_tables_follow_the_float_network(model: Photo) -> None:
     x = pictures(1, 64)
     with torch.no_grad():
         z = model.encoder(x)
-        y = torch.zeros_like(z)
+        y = last = torch.zeros_like(z)
         for layer in range(2):
-            chosen, nats = model.quantize(layer, z - y, y)
+            chosen, nats = model.quantize(layer, z - y, y, last)
             codes = grid_of(chosen, (1, 4, 4))[0]
             before = [c[0] for c in model.encode(x, layer)] if layer else []
             exact = 0.0
@@ -123,7 +123,8 @@ def test_exact_tables_follow_the_float_network(model: Photo) -> None:
                 f = batch.frequencies.gather(1, codes.flatten()[batch.where][:, None])
                 exact -= float(((f + 1) / 2**24).log().sum())
             assert exact == pytest.approx(float(nats.sum()), rel=0.01)
-            y = y + grid_of(model.codebooks.lookup(layer, chosen), (1, 4, 4))
+            last = grid_of(model.codebooks.lookup(layer, chosen), (1, 4, 4))
+            y = y + last
 
 
 def test_codes_and_pixels_do_not_depend_on_threads(model: Photo) -> None:
@@ -169,11 +170,29 @@ def test_tiled_drops_the_margin_of_a_local_map() -> None:
     torch.testing.assert_close(tiled(blur, x, 4, 1, (1, 1)), blur(x))
 
 
-def test_every_code_is_coded_in_exactly_one_step() -> None:
-    seen = torch.zeros(2, 15, dtype=torch.int64)
-    for kind, shade in STEPS:
-        seen[kind, colour(3, 5)[shade]] += 1
-    assert seen.tolist() == [[1] * 15] * 2
+@pytest.mark.parametrize("order", ["lattices", "checkerboard", "whole"])
+def test_every_code_is_coded_in_exactly_one_step(order: str) -> None:
+    seen = torch.zeros(2, 7, 15, dtype=torch.int64)
+    for step in plan(order, 3, 7, 2):
+        for group in range(step.start, step.end):
+            seen[step.kind, group, step.positions(3, 5)] += 1
+    assert seen[0, :3].eq(1).all() and seen[1].eq(1).all() and not seen[0, 3:].any()
+
+
+def test_lattices_halve_from_step_to_step_and_neighbours_come_first() -> None:
+    number = lattices(16, 16)
+    assert [int((number == n).sum()) for n in range(5)] == [16, 16, 32, 64, 128]
+    for n, step in enumerate(plan("lattices", 1, 2, 1)[:5]):
+        assert step.kind == SCALARS and bool((number.flatten()[step.positions(16, 16)] == n).all())
+        for place in step.positions(16, 16).tolist() if n else ():
+            row, column = divmod(place, 16)
+            near = [
+                (row + down * step.dilation, column + right * step.dilation)
+                for down in (-1, 0, 1)
+                for right in (-1, 0, 1)
+            ]
+            before = [number[i, j] < n for i, j in near if 0 <= i < 16 and 0 <= j < 16]
+            assert sum(before) >= 1
 
 
 def test_quantizer_steps_shrink_by_the_ratio() -> None:
