@@ -16,7 +16,6 @@ OURS = "hqcodec"
 LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "lpips": "LPIPS"}
 NAMES = {"hqcodec": "hqcodec", "jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
 RATES = (0.1, 1.0)  # bpp between which BD-rates are taken: small pictures that still look good
-BEGIN, END = "<!-- kodak:begin -->", "<!-- kodak:end -->"
 NONE = "–"
 # column -> (heading, format)
 COLUMNS = {
@@ -193,10 +192,21 @@ def provenance(result: Result) -> str:
 
 
 def update_readme(path: Path, result: Result) -> None:
-    """Replace what stands between the two markers by the tables of `result`."""
+    """Bring the tables of the README up to date with `result`."""
+    replace_block(path, "kodak", readme_tables(result))
+
+
+def markers(name: str) -> tuple[str, str]:
+    """The comments around a generated block of a Markdown file."""
+    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+
+
+def replace_block(path: Path, name: str, block: str) -> None:
+    """Replace what stands between the two `markers` in a Markdown file."""
+    begin, end = markers(name)
     text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise FormatError(f"{path} has no block between {BEGIN} and {END}; add the two lines")
-    replace_text(path, f"{before}{BEGIN}\n{readme_tables(result)}\n{END}{after}")
+    before, found_begin, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise FormatError(f"{path} has no block between {begin} and {end}; add the two lines")
+    replace_text(path, f"{before}{begin}\n{block}\n{end}{after}")

@@ -177,7 +177,7 @@ def assert_same(model: Model, twin: Model, x: Tensor, codes: list[Tensor]) -> No
 
 def test_the_loss_is_a_finite_scalar_whose_gradient_reaches_every_parameter(name: str) -> None:
     model = make(name).train()
-    terms = model.loss(pictures(2, (32, 32)), 0)
+    terms = model.loss(pictures(2, (48, 48)), 0)
     assert all(value.shape == () and bool(value.isfinite()) for value in terms.values())
     terms["loss"].backward()  # type: ignore[no-untyped-call]
     without = [key for key, p in model.named_parameters() if p.requires_grad and p.grad is None]

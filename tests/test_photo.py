@@ -1,6 +1,7 @@
 """The photo model: its quantizer, its context models, its exact decoding."""
 
 import copy
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -177,6 +178,35 @@ def test_every_code_is_coded_in_exactly_one_step(order: str) -> None:
         for group in range(step.start, step.end):
             seen[step.kind, group, step.positions(3, 5)] += 1
     assert seen[0, :3].eq(1).all() and seen[1].eq(1).all() and not seen[0, 3:].any()
+
+
+def test_static_order_sees_nothing_and_nearest_choice_ignores_rate() -> None:
+    torch.manual_seed(0)
+    plain = Photo(replace(SMALL, order="static", constrained=False))
+    x = pictures(24, 64)
+    plain.initialize(x)
+    plain.eval().requires_grad_(False)
+    codes = [layer[0] for layer in plain.encode(x[:1])]
+    for layer, current in enumerate(codes):
+        zeros = [torch.zeros_like(k) for k in codes[:layer]]
+        pairs = zip(plain.tables(codes[:layer], current), plain.tables(zeros, current), strict=True)
+        assert all(torch.equal(a.frequencies, b.frequencies) for a, b in pairs)
+        rows = torch.cat([batch.frequencies for batch in plain.tables(zeros, current)])
+        assert len(rows.unique(dim=0)) <= SMALL.scalars + SMALL.vectors  # a table a group
+    z = plain.analyze(x[:1])
+    r = z[0, 0].flatten()[:, None]  # the first scalar
+    nearest = (r - plain.codebooks.get(0, 0)[0].T).abs().argmin(1)
+    assert torch.equal(plain.choose(z, [])[0, 0].flatten(), nearest)
+
+
+def test_thrift_buys_fewer_bits_for_more_error(model: Photo) -> None:
+    z = model.analyze(pictures(1, 128))
+    found = []
+    for thrift in (0.25, 1.0, 4.0):
+        codes = model.choose(z, [], thrift)
+        error = (z - model.latent([codes])).square().sum()
+        found.append((int((codes > 0).sum()), float(error)))
+    assert found[0][0] > found[1][0] > found[2][0] and found[0][1] < found[1][1] < found[2][1]
 
 
 def test_lattices_halve_from_step_to_step_and_neighbours_come_first() -> None:

@@ -1,17 +1,29 @@
 """The README says what was measured."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from hqcodec.benchmarks.report import BEGIN, END, readme_tables
+import pytest
+
+from hqcodec.benchmarks import ablation, contexts
+from hqcodec.benchmarks.report import markers, readme_tables
 from hqcodec.benchmarks.results import read_result
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_tables_of_the_readme_come_from_the_committed_json() -> None:
+@pytest.mark.parametrize(
+    ("name", "tables"),
+    [("kodak", readme_tables), ("ablation", ablation.table), ("contexts", contexts.table)],
+)
+def test_tables_of_the_readme_come_from_the_committed_json(
+    name: str, tables: Callable[[Any], str]
+) -> None:
+    begin, end = markers(name)
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = text.partition(BEGIN)[2].partition(END)[0].strip()
-    assert block == readme_tables(read_result(ROOT / "benchmarks" / "kodak.json"))
+    block = text.partition(begin)[2].partition(end)[0].strip()
+    assert block == tables(read_result(ROOT / "benchmarks" / f"{name}.json"))
 
 
 def test_the_committed_json_is_of_the_whole_suite_with_every_metric() -> None:

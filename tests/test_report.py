@@ -9,7 +9,7 @@ from rich.console import Console
 
 from hqcodec.benchmarks import report
 from hqcodec.benchmarks.plot import plot
-from hqcodec.benchmarks.report import BEGIN, END, at_rate, readme_tables, update_readme
+from hqcodec.benchmarks.report import at_rate, markers, readme_tables, update_readme
 from hqcodec.benchmarks.results import (
     SCHEMA,
     Record,
@@ -122,11 +122,12 @@ def test_terminal_tables_fit_into_80_columns_with_every_figure(result: Result) -
 
 def test_readme_block_is_replaced_and_the_rest_kept(result: Result, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\nend\n")
+    begin, end = markers("kodak")
+    readme.write_text(f"# Title\n\n{begin}\nold\n{end}\n\nend\n")
     update_readme(readme, result)
     update_readme(readme, result)
     text = readme.read_text()
-    assert text == f"# Title\n\n{BEGIN}\n{readme_tables(result)}\n{END}\n\nend\n"
+    assert text == f"# Title\n\n{begin}\n{readme_tables(result)}\n{end}\n\nend\n"
     row = result["means"][0]
     assert f"| 0 | {row['bpp']:.3f} | 2,000 | 90.0 |" in text
     assert "| JPEG | −33.3 % | – | – |" in text  # two thirds of the bits

@@ -79,6 +79,21 @@ def test_frozen_parts_stay_as_they_are(folder: Path, tmp_path: Path) -> None:
         assert torch.equal(before[key], after[key]) == key.startswith(frozen), key
 
 
+def test_a_start_that_fits_in_part_gives_what_fits(folder: Path, tmp_path: Path) -> None:
+    for _ in train.train(RUN, folder, tmp_path):
+        pass
+    start = replace(SHORT, start=str(tmp_path / "small.safetensors"))
+    pixels = data.load(folder)
+    wider = replace(RUN, model=RUN.model | {"context": 20}, train=start)
+    before, after = weights(tmp_path), train.make_state(wider, pixels, "cpu").model.state_dict()
+    assert all(torch.equal(before[k], after[k]) for k in before if "contexts" not in k)
+    bias = after["contexts.0.out.0.bias"].view(SMALL.scalars, SMALL.codebook)
+    assert bool((bias.logsumexp(1).abs() < 1e-5).all())  # probabilities counted under the start
+    frozen = replace(wider, train=replace(start, freeze=("contexts.",)))
+    with pytest.raises(HqcodecError, match="other shapes"):
+        train.make_state(frozen, pixels, "cpu")
+
+
 def test_training_lowers_the_loss(folder: Path, tmp_path: Path) -> None:
     run = replace(RUN, train=replace(SHORT, steps=60, validate_every=30, average=0.0, lr=2e-3))
     found = [r["held_out_loss"] for r in train.train(run, folder, tmp_path) if "held_out_loss" in r]
@@ -118,10 +133,7 @@ def test_every_built_in_config_builds_its_model() -> None:
 
 
 def test_the_command_trains_and_its_weights_compress(folder: Path, tmp_path: Path) -> None:
-    model = "\n".join(
-        f"{key} = {list(value) if isinstance(value, tuple) else value}"
-        for key, value in asdict(SMALL).items()
-    )
+    model = "\n".join(f"{key} = {json.dumps(value)}" for key, value in asdict(SMALL).items())
     config = f"family = 'photo'\ndescription = 'A test'\n[model]\n{model}\n[train]\n"
     config += "steps = 3\nbatch = 3\ncrop = 32\nbf16 = false\n"
     (tmp_path / "tiny.toml").write_text(config)
