@@ -41,4 +41,4 @@ def parse_size(text: str) -> int:
     if match is None:
         raise HqcodecError(f"--target-size {text!r}: not bytes; say 40000, 40k or 1.5M")
     number, unit = match.groups()
-    return int(float(number) * UNITS[unit.replace("K", "k")])
+    return round(float(number) * UNITS[unit.replace("K", "k")])

@@ -56,15 +56,14 @@ class Target:
 
     def missed(self, low: float, high: float, pixels: int, model: str) -> HqcodecError:
         """The error for a picture whose bytes, or dB, range from `low` to `high`."""
-        if self.size is not None:
-            wanted, span = f"{self.size} bytes", f"{low:.0f} to {high:.0f} bytes"
-        elif self.bpp is not None:
-            span = f"{8 * low / pixels:.3g} to {8 * high / pixels:.3g} bpp"
-            wanted = f"{self.bpp:g} bpp"
+        if self.psnr is not None:
+            wanted, span = f"{self.psnr:g} dB", f"reaches {low:.2f} to {high:.2f} dB"
+        elif self.size is not None:
+            wanted, span = f"{self.size} bytes", f"takes {low:.0f} to {high:.0f} bytes"
         else:
-            wanted, span = f"{self.psnr:g} dB", f"{low:.2f} to {high:.2f} dB"
-        verb = "reaches" if self.psnr is not None else "takes"
-        return HqcodecError(f"target {wanted}: this picture {verb} {span} with model {model}")
+            least, most = math.ceil(8e4 * low / pixels) / 1e4, 8 * high / pixels
+            wanted, span = f"{self.bpp:g} bpp", f"takes {least:g} to {most:.3g} bpp"
+        return HqcodecError(f"target {wanted}: this picture {span} with model {model}")
 
 
 @dataclass(frozen=True)
