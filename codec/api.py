@@ -24,6 +24,7 @@ from hqcodec.models import zoo
 from hqcodec.models.base import Model
 from hqcodec.target import Target, Thrifts, ends, rung, search
 
+LOSSLESS = 1000.0  # dB in place of infinity, with which no search can calculate
 Source = Image.Image | image.Picture | Path | str | bytes
 
 
@@ -78,18 +79,23 @@ def reach(
 ) -> Thrifts:
     """The thrift of each layer with which the file of a picture meets `target`."""
     m, size = ladder.model, (picture.height, picture.width)
+    seen: list[float] = []
 
     def measure(thrifts: Thrifts) -> float:
         if target.psnr is None:
-            return len(file(thrifts))
-        rgb = from_tensor(m.decode(ladder.codes(thrifts), size))
-        return psnr(picture, image.to_pillow(replace(picture, rgb=rgb)))
+            seen.append(len(file(thrifts)))
+        else:
+            rgb = from_tensor(m.decode(ladder.codes(thrifts), size))
+            decoded = image.to_pillow(replace(picture, rgb=rgb))
+            seen.append(min(LOSSLESS, psnr(picture, decoded)))
+        return seen[-1]
 
-    goal = target.goal(picture.width * picture.height)
-    found = search(measure, goal, len(m.layers), m.tunable)
+    pixels = picture.width * picture.height
+    found = search(measure, target.goal(pixels), len(m.layers), m.tunable)
     if found is None:
-        low, high = (measure(end) for end in ends(len(m.layers), m.tunable))
-        raise target.missed(low, high, picture.width * picture.height, m.name)
+        for end in ends(len(m.layers), m.tunable):
+            measure(end)
+        raise target.missed(min(seen), max(seen), pixels, m.name)
     return found
 
 

@@ -112,6 +112,7 @@ def search(
             approach(lambda t: value((*rung(fewer - 1), t)), goal, LAVISH, 1.0)
         elif fewer < count:
             base = value(rung(fewer)) if fewer else 0.0
+            # to go a whole rung down takes about e times the thrift in all layers
             thrift = math.exp((top - (goal.low + goal.high) / 2) / (top - base))
             coarser = (math.sqrt(thrift),) * fewer
             approach(lambda t: value((*coarser, t)), goal, thrift, thrift)
@@ -144,5 +145,5 @@ def approach(value: Callable[[float], float], goal: Goal, a: float, b: float) ->
         if goal.near(over) or goal.near(under) or not over > goal.high > goal.low > under:
             return
         share = (over - (goal.low + goal.high) / 2) / (over - under)  # of the way from a to b
-        t = a * (b / a) ** (min(0.9, max(0.1, share)) if math.isfinite(share) else 0.5)
+        t = a * (b / a) ** min(0.9, max(0.1, share))
         a, b = (t, b) if value(t) > goal.high else (a, t)

@@ -121,6 +121,19 @@ def test_a_model_without_thrift_takes_the_nearest_layers(small: Image.Image) -> 
         api.compress(small, model, target=Target(size=sizes[0] - 1))
 
 
+@pytest.mark.parametrize("gray", [0, 77, 128, 255])
+@pytest.mark.parametrize("side", [1, 32])
+def test_a_flat_picture_reaches_its_psnr_or_the_error_says_the_range(gray: int, side: int) -> None:
+    flat = Image.new("RGB", (side, side), (gray, gray, gray))
+    picture = api.to_picture(flat)
+    for least in (30, 45, 60):
+        try:
+            blob = hqcodec.compress(flat, target=Target(psnr=least))
+            assert api.psnr(picture, hqcodec.decompress(blob)) >= least
+        except HqcodecError as error:
+            assert float(str(error).split(" to ")[1].split()[0]) < least
+
+
 def test_the_networks_run_once(small: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     model, runs = small_photo(), []
     analyze = model.analyze
