@@ -24,7 +24,7 @@ from hqcodec.models import zoo
 from hqcodec.models.base import Model
 from hqcodec.target import Target, Thrifts, ends, rung, search
 
-LOSSLESS = 1000.0  # dB in place of infinity, with which no search can calculate
+LOSSLESS = 1000.0  # dB in place of infinity, which neither a search nor JSON can take
 Source = Image.Image | image.Picture | Path | str | bytes
 
 
@@ -86,8 +86,7 @@ def reach(
             seen.append(len(file(thrifts)))
         else:
             rgb = from_tensor(m.decode(ladder.codes(thrifts), size))
-            decoded = image.to_pillow(replace(picture, rgb=rgb))
-            seen.append(min(LOSSLESS, psnr(picture, decoded)))
+            seen.append(psnr(picture, image.to_pillow(replace(picture, rgb=rgb))))
         return seen[-1]
 
     pixels = picture.width * picture.height
@@ -193,4 +192,4 @@ def psnr(picture: image.Picture, decoded: Image.Image) -> float:
     """PSNR in dB of what a file of `picture` decodes to, in 8-bit RGB, alpha left out."""
     found = np.asarray(decoded.convert("RGB"), np.float64)
     error = float(np.square(found - picture.rgb).mean())
-    return 10 * math.log10(255**2 / error) if error else math.inf
+    return 10 * math.log10(255**2 / error) if error else LOSSLESS

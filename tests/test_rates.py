@@ -212,3 +212,11 @@ def test_a_picture_out_of_range_does_not_stop_the_others(shell: Any) -> None:
     done = shell("compress", "a.png", "b.png", "c.png", "--target-size", "100")
     assert done.exit_code == 1 and done.stderr.startswith("hqcodec: b.png: not a picture")
     assert {"a.hqc", "c.hqc"} < shell.files()
+
+
+def test_equal_pictures_have_a_finite_psnr() -> None:
+    flat = Image.new("LA", (3, 2), (9, 200))
+    assert api.psnr(api.to_picture(flat), flat) == api.LOSSLESS
+    assert api.psnr(api.to_picture(flat), Image.new("L", (3, 2), 10)) == pytest.approx(
+        48.13, abs=0.01
+    )
