@@ -8,6 +8,7 @@ import typer
 
 from hqcodec.cli.jobs import Job, admit, complain, each, plan
 from hqcodec.cli.show import facts_of, line_of
+from hqcodec.cli.targets import Bpp, Psnr, Size, target_of
 from hqcodec.errors import HqcodecError
 
 Sources = Annotated[
@@ -36,16 +37,24 @@ def compress(
     sources: Sources,
     out: Out = None,
     layers: Layers = None,
+    target_bpp: Bpp = None,
+    target_size: Size = None,
+    target_psnr: Psnr = None,
     model: Annotated[str, typer.Option("--model", "-m", help="Name, or weights file.")] = "photo",
     device: Device = "cpu",
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Compress pictures to .hqc files."""
+    """Compress pictures to .hqc files.
+
+    A target, in place of --layers, is searched for: never over the bits or bytes, within 2 % of
+    them where the model's range allows.
+    """
     from hqcodec import container, image
     from hqcodec.models import zoo
 
+    target = target_of(target_bpp, target_size, target_psnr, layers)
     jobs = plan(sources, _stream_for_stdin(sources, out), ".hqc", image.FORMATS)
     _check_layers(layers, len(zoo.read_metadata(zoo.path(model))["layers"]), f"model {model}")
     jobs, all_well = admit(jobs, force)
@@ -56,10 +65,12 @@ def compress(
     def work(job: Job) -> None:
         data = job.read()
         picture = image.load(data, job.name)
-        blob = api.compress(picture, loaded, layers, device)
+        blob = api.compress(picture, loaded, layers, device, target)
         job.write(blob)
         if not quiet:
             facts = facts_of(container.read(blob), len(blob))
+            if target_psnr is not None:  # of what the file decodes to
+                facts["psnr"] = round(api.psnr(picture, api.decompress(blob, loaded)), 3)
             job.report({"source_bytes": len(data), **facts}, line_of(facts), as_json)
 
     each(jobs, work, all_well, bar=not quiet)

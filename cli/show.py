@@ -68,10 +68,11 @@ def facts_of(c: "Container", size: int) -> dict[str, Any]:
 
 
 def line_of(facts: dict[str, Any]) -> str:
-    """`facts_of` in short, for people."""
-    return (
+    """`facts_of` in short, for people; with the PSNR if somebody measured it."""
+    line = (
         "{width}x{height} {mode}, {layers} layers, {bytes:,} bytes, {bpp:.3f} bpp, {ratio:.1f} : 1"
-    ).format(**facts)
+    )
+    return (line + (", {psnr:.2f} dB" if "psnr" in facts else "")).format(**facts)
 
 
 def _rate(c: "Container", size: int) -> dict[str, float]:

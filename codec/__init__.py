@@ -6,9 +6,10 @@ if TYPE_CHECKING:
     from hqcodec.api import compress as compress
     from hqcodec.api import decompress as decompress
     from hqcodec.models.zoo import load as load
+    from hqcodec.target import Target as Target
 
 __version__ = "0.1.0"
-__all__ = ["compress", "decompress", "load"]
+__all__ = ["Target", "compress", "decompress", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,6 +18,10 @@ def __getattr__(name: str) -> Any:
         from hqcodec.models import zoo
 
         return zoo.load
+    if name == "Target":
+        from hqcodec import target
+
+        return target.Target
     if name in __all__:
         from hqcodec import api
 

@@ -1,23 +1,30 @@
 """Compress and decompress: the whole story, the one place where the parts meet.
 
-picture --image--> x --model.encode--> codes --entropy.pack--> payloads --container--> bytes
+picture --image--> x --model--> codes --entropy.pack--> payloads --container--> bytes
 """
 
+import math
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from hqcodec import container, entropy, image
 from hqcodec.chunks import from_chunks, pack_chunks
 from hqcodec.errors import CutFileWarning, FormatError, HqcodecError, UnknownModelError
+from hqcodec.ladder import Ladder
 from hqcodec.models import zoo
 from hqcodec.models.base import Model
+from hqcodec.target import Target, Thrifts, ends, rung, search
 
+LOSSLESS = 1000.0  # dB in place of infinity, which neither a search nor JSON can take
 Source = Image.Image | image.Picture | Path | str | bytes
 
 
@@ -26,12 +33,14 @@ def compress(
     model: str | Path | Model = zoo.DEFAULT,
     layers: int | None = None,
     device: str = "cpu",
+    target: Target | None = None,
 ) -> bytes:
     """The bytes of a .hqc file for a picture.
 
     source: a Pillow image, a path, or the bytes of a picture file. model: a name, a weights file,
     or what `hqcodec.load` returned. layers: how many to keep, coarse to fine; by default the
-    model's own choice. Raises HqcodecError on bad input.
+    model's own choice. target: in place of layers, the size or quality of the file. Raises
+    HqcodecError on bad input, or if the target is out of the model's reach.
 
     >>> import hqcodec
     >>> from PIL import Image
@@ -39,27 +48,54 @@ def compress(
     >>> hqcodec.decompress(blob).size
     (64, 48)
     """
+    if target is not None and layers is not None:
+        raise HqcodecError("both layers and a target; give one of them")
     m = model if isinstance(model, Model) else cached(zoo.path(model), device)
     count = m.default_layers if layers is None else layers
     if not 1 <= count <= len(m.layers):
         raise HqcodecError(f"{count} layers asked for; model {m.name} has 1 to {len(m.layers)}")
     picture = to_picture(source)
-    x = to_tensor(picture).to(device_of(m))
-    codes = [layer[0].cpu() for layer in m.encode(x, count)]
-    payloads = tuple(
-        entropy.pack(codes[layer], m.tables(codes[:layer], codes[layer])) for layer in range(count)
-    )
-    return container.write(
-        container.Container(
-            model=m.name,
-            weights_hash=m.hash[:4],
-            width=picture.width,
-            height=picture.height,
-            mode=picture.mode,
-            payloads=payloads,
-            chunks=pack_chunks(picture),
+    ladder = Ladder(m, to_tensor(picture).to(device_of(m)))
+    chunks = pack_chunks(picture)
+
+    def file(thrifts: Thrifts) -> bytes:
+        return container.write(
+            container.Container(
+                model=m.name,
+                weights_hash=m.hash[:4],
+                width=picture.width,
+                height=picture.height,
+                mode=picture.mode,
+                payloads=ladder.payloads(thrifts),
+                chunks=chunks,
+            )
         )
-    )
+
+    return file(rung(count) if target is None else reach(target, picture, ladder, file))
+
+
+def reach(
+    target: Target, picture: image.Picture, ladder: Ladder, file: Callable[[Thrifts], bytes]
+) -> Thrifts:
+    """The thrift of each layer with which the file of a picture meets `target`."""
+    m, size = ladder.model, (picture.height, picture.width)
+    seen: list[float] = []
+
+    def measure(thrifts: Thrifts) -> float:
+        if target.psnr is None:
+            seen.append(len(file(thrifts)))
+        else:
+            rgb = from_tensor(m.decode(ladder.codes(thrifts), size))
+            seen.append(psnr(picture, image.to_pillow(replace(picture, rgb=rgb))))
+        return seen[-1]
+
+    pixels = picture.width * picture.height
+    found = search(measure, target.goal(pixels), len(m.layers), m.tunable)
+    if found is None:
+        for end in ends(len(m.layers), m.tunable):
+            measure(end)
+        raise target.missed(min(seen), max(seen), pixels, m.name)
+    return found
 
 
 def decompress(
@@ -145,3 +181,15 @@ def to_tensor(picture: image.Picture) -> Tensor:
     return (
         torch.from_numpy(np.ascontiguousarray(picture.rgb.transpose(2, 0, 1)))[None].float() / 255
     )
+
+
+def from_tensor(x: Tensor) -> NDArray[np.uint8]:
+    """Inverse of `to_tensor`, rounded: [H,W,3] uint8."""
+    return x[0].mul(255).round_().to(torch.uint8).movedim(0, -1).cpu().numpy()
+
+
+def psnr(picture: image.Picture, decoded: Image.Image) -> float:
+    """PSNR in dB of what a file of `picture` decodes to, in 8-bit RGB, alpha left out."""
+    found = np.asarray(decoded.convert("RGB"), np.float64)
+    error = float(np.square(found - picture.rgb).mean())
+    return 10 * math.log10(255**2 / error) if error else LOSSLESS

@@ -19,6 +19,7 @@ from hqcodec import container, image
 from hqcodec.cli.main import app
 from hqcodec.errors import CutFileWarning
 from hqcodec.models import zoo
+from hqcodec.target import Target
 
 HASH = "0123456789abcdef" * 4
 METADATA = {
@@ -32,8 +33,16 @@ METADATA = {
 }
 
 
-def compress(picture: image.Picture, model: str, layers: int | None, device: str) -> bytes:
-    """The first layer holds all, the others nothing."""
+def compress(
+    picture: image.Picture,
+    model: str,
+    layers: int | None,
+    device: str,
+    target: Target | None = None,
+) -> bytes:
+    """The first layer holds all, the others nothing; 10 bytes are out of reach."""
+    if target is not None and target.size == 10:
+        raise target.missed(20, 30, 200, "photo")
     assert (model, device) == ("loaded", "cpu")
     payloads = (zlib.compress(picture.rgb.tobytes()), b"second", b"third")[:layers]
     digest = bytes.fromhex(HASH)[:4]

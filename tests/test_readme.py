@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from hqcodec import api
+from hqcodec import target as targets
 from hqcodec.cli.main import app
 from hqcodec.models import zoo
 
@@ -35,6 +36,6 @@ def test_files_that_are_linked_exist() -> None:
 
 
 def test_examples_in_docstrings_give_what_they_say() -> None:
-    for module in (api, zoo):
+    for module in (api, targets, zoo):
         failed, tried = doctest.testmod(module)
         assert tried and not failed, module.__name__
