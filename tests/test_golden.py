@@ -90,13 +90,12 @@ def test_a_file_made_by_one_thread_decodes_with_two_in_another_process(tmp_path:
     expected = {p.name: fingerprint(p.read_bytes(), WEIGHTS) for p in tmp_path.iterdir()}
     write_result(tmp_path / "here.json", {"schema": SCHEMA, **environment(1), "files": expected})
     command = [sys.executable, "-m", "hqcodec.benchmarks.golden", tmp_path, "--model", WEIGHTS]
-    for count in ("1", "2"):
-        done = subprocess.run(
-            [*map(str, command), "--compare", str(tmp_path / "here.json")],
-            capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": count},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stdout.startswith("no differences in 2 files")
+    done = subprocess.run(
+        [*map(str, command), "--compare", str(tmp_path / "here.json")],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "2"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("no differences in 2 files")
 
 
 @pytest.mark.parametrize("half", [True, False], ids=["as stored", "as loaded"])

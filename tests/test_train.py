@@ -79,6 +79,52 @@ def test_frozen_parts_stay_as_they_are(folder: Path, tmp_path: Path) -> None:
         assert torch.equal(before[key], after[key]) == key.startswith(frozen), key
 
 
+def test_a_run_for_a_decoder_exports_it_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in train.train(RUN, folder, tmp_path / "first"):
+        pass
+    start = tmp_path / "first" / "small.safetensors"
+    frozen = ("encoder.", "codebooks.", "contexts.")
+    tune = replace(SHORT, start=str(start), freeze=frozen, lr=0.01, lpips=100.0)
+    sharp = replace(RUN, train=tune, decoder="sharp", description="Sharp")
+    monkeypatch.setattr(train, "load_lpips", lambda net, file: Distance())
+    out = tmp_path / "second"
+    for _ in train.train(sharp, folder, out):
+        pass
+    exported = out / "small.sharp.safetensors"
+    assert {path.name for path in out.glob("small*")} == {"small.sharp.md", exported.name}
+    before, after = (zoo.load(start, decoder=x).state_dict() for x in ("fidelity", exported))
+    for key in before:
+        assert torch.equal(before[key], after[key]) != key.startswith("decoder."), key
+    card = exported.with_suffix(".md").read_text()
+    assert card.startswith("# small.sharp\n\nSharp.") and "## What it was started from" in card
+    assert zoo.read_metadata(start)["hash"] in card and "lpips" in card
+
+
+class Distance(torch.nn.Module):
+    """In the place of LPIPS."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (x - y).abs().mean((1, 2, 3))
+
+
+def test_a_decoder_is_trained_alone_and_for_a_model(folder: Path, tmp_path: Path) -> None:
+    for _ in train.train(RUN, folder, tmp_path / "first"):
+        pass
+    start = str(tmp_path / "first" / "small.safetensors")
+    frozen = ("encoder.", "codebooks.", "contexts.")
+    tune = replace(SHORT, start=start, freeze=frozen)
+    other = {**RUN.model, "rate_weight": 0.2}
+    for bad, says in [
+        (replace(RUN, decoder="x"), "name it by --start"),
+        (replace(RUN, decoder="x", train=replace(tune, freeze=frozen[:2])), "add 'contexts"),
+        (replace(RUN, decoder="x", train=tune, model=other), "is not the config of"),
+    ]:
+        with pytest.raises(HqcodecError, match=says):
+            next(train.train(bad, folder, tmp_path / "second"))
+
+
 def test_training_lowers_the_loss(folder: Path, tmp_path: Path) -> None:
     run = replace(RUN, train=replace(SHORT, steps=60, validate_every=30, average=0.0, lr=2e-3))
     found = [r["held_out_loss"] for r in train.train(run, folder, tmp_path) if "held_out_loss" in r]
@@ -100,6 +146,8 @@ def test_the_rate_warms_up_holds_and_falls_to_zero() -> None:
         ("family = ", "not TOML"),
         ("family = 'photo'\nname = 'My Model'", "1 to 32"),
         ("family = 'photo'\n[train]\nsteps = 'many'", "must be int"),
+        ("family = 'photo'\ndecoder = 'fidelity'", "is not fidelity"),
+        ("family = 'photo'\ndecoder = 'a.b'", "1 to 32"),
     ],
 )
 def test_bad_configs_are_one_clear_line(tmp_path: Path, text: str, says: str) -> None:
@@ -115,6 +163,8 @@ def test_every_built_in_config_builds_its_model() -> None:
     for name in configs:
         run = train.read_config(name)
         assert zoo.build(run.family, run.model).family == run.family
+    assert train.read_config("photo-perceptual").file == "photo.perceptual.safetensors"
+    assert train.read_config("photo-decoder").file == "photo.safetensors"
 
 
 def test_the_command_trains_and_its_weights_compress(folder: Path, tmp_path: Path) -> None:
