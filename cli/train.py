@@ -37,8 +37,9 @@ def train(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from hqcodec.models import train as trainer
+    from hqcodec.models.run import read_config
 
-    run = trainer.read_config(config)
+    run = read_config(config)
     changes = {key: value for key, value in (("steps", steps), ("start", start)) if value}
     run = replace(run, train=replace(run.train, **changes))  # type: ignore[arg-type]
     console = Console(stderr=True)

@@ -39,7 +39,7 @@ def compress(
     >>> hqcodec.decompress(blob).size
     (64, 48)
     """
-    m = model if isinstance(model, Model) else cached(zoo.path(model), device)
+    m = model if isinstance(model, Model) else cached(zoo.path(model), device, zoo.FIDELITY)
     count = m.default_layers if layers is None else layers
     if not 1 <= count <= len(m.layers):
         raise HqcodecError(f"{count} layers asked for; model {m.name} has 1 to {len(m.layers)}")
@@ -132,7 +132,7 @@ def model_of(
 
 
 @lru_cache(maxsize=2)
-def cached(weights: Path, device: str, decoder: str | Path = zoo.FIDELITY) -> Model:
+def cached(weights: Path, device: str, decoder: str | Path) -> Model:
     """`zoo.load`, keeping the last two."""
     return zoo.load(weights, device, decoder)
 

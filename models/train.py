@@ -20,9 +20,7 @@ from hqcodec.models.base import Model
 from hqcodec.models.card import surroundings, write_card
 from hqcodec.models.checkpoint import State, load_checkpoint, save_checkpoint
 from hqcodec.models.lpips import load_lpips, pad_and_trim
-from hqcodec.models.run import Run as Run
-from hqcodec.models.run import TrainConfig as TrainConfig
-from hqcodec.models.run import read_config as read_config
+from hqcodec.models.run import Run, TrainConfig
 
 
 def rate_factor(config: TrainConfig, step: int) -> float:
@@ -157,6 +155,7 @@ def train(
         with log.open("a") as file:
             file.write(json.dumps({k: float(f"{v:.5g}") for k, v in shown.items()}) + "\n")
         if last or state.step % t.checkpoint_every == 0:
+            check_frozen(state.model, run)
             save_checkpoint(state, checkpoint)
         yield shown
     finish(state, run, source, out, pictures, device)

@@ -87,7 +87,7 @@ def decoder_path(model: str | Path, decoder: str | Path) -> Path:
     if Path(decoder).is_file():
         return Path(decoder)
     raise UnknownModelError(
-        f"decoder {str(decoder)!r} is neither one of model {str(model)!r} "
+        f"decoder {str(decoder)!r} is neither one of model {path(model).stem!r} "
         f"({', '.join(known)}) nor a file"
     )
 

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from hqcodec.cli.main import app
 from hqcodec.errors import HqcodecError
 from hqcodec.models import data, train, zoo
-from hqcodec.models.train import Run, TrainConfig
+from hqcodec.models.checkpoint import State
+from hqcodec.models.run import Run, TrainConfig, read_config
 from photos import SMALL, pictures
 
 SHORT = TrainConfig(
@@ -125,6 +126,26 @@ def test_a_decoder_is_trained_alone_and_for_a_model(folder: Path, tmp_path: Path
             next(train.train(bad, folder, tmp_path / "second"))
 
 
+def test_a_frozen_weight_that_moves_ends_the_run_at_its_first_checkpoint(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in train.train(RUN, folder, tmp_path / "first"):
+        pass
+    start = str(tmp_path / "first" / "small.safetensors")
+    again = replace(RUN, train=replace(SHORT, start=start, freeze=("encoder.",)))
+    steps = train.train(again, folder, tmp_path / "second")
+    step = train.train_step
+
+    def meddle(state: State, run: Run, x: torch.Tensor) -> dict[str, float]:
+        state.model.state_dict()["encoder.linear.bias"].mul_(1.01)
+        return step(state, run, x)
+
+    monkeypatch.setattr(train, "train_step", meddle)
+    with pytest.raises(HqcodecError, match=r"encoder\.linear\.bias was frozen"):
+        for _ in range(SHORT.checkpoint_every + 1):
+            next(steps)
+
+
 def test_training_lowers_the_loss(folder: Path, tmp_path: Path) -> None:
     run = replace(RUN, train=replace(SHORT, steps=60, validate_every=30, average=0.0, lr=2e-3))
     found = [r["held_out_loss"] for r in train.train(run, folder, tmp_path) if "held_out_loss" in r]
@@ -153,7 +174,7 @@ def test_the_rate_warms_up_holds_and_falls_to_zero() -> None:
 def test_bad_configs_are_one_clear_line(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "c.toml").write_text(text)
     with pytest.raises(HqcodecError, match=says) as caught:
-        train.read_config(tmp_path / "c.toml")
+        read_config(tmp_path / "c.toml")
     assert "\n" not in str(caught.value)
 
 
@@ -161,10 +182,10 @@ def test_every_built_in_config_builds_its_model() -> None:
     configs = sorted(p.stem for p in (Path(train.__file__).parent / "configs").glob("*.toml"))
     assert "photo" in configs
     for name in configs:
-        run = train.read_config(name)
+        run = read_config(name)
         assert zoo.build(run.family, run.model).family == run.family
-    assert train.read_config("photo-perceptual").file == "photo.perceptual.safetensors"
-    assert train.read_config("photo-decoder").file == "photo.safetensors"
+    assert read_config("photo-perceptual").file == "photo.perceptual.safetensors"
+    assert read_config("photo-decoder").file == "photo.safetensors"
 
 
 def test_the_command_trains_and_its_weights_compress(folder: Path, tmp_path: Path) -> None:
