@@ -11,6 +11,7 @@ from dataclasses import asdict
 from math import cos, pi
 from pathlib import Path
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -38,7 +39,7 @@ def make_state(run: Run, pictures: data.Pictures, device: str) -> State:
     torch.manual_seed(t.seed)
     model = zoo.build(run.family, run.model)
     if t.start:
-        model.load_state_dict(zoo.load(t.start).state_dict())
+        model.load_state_dict(safetensors.torch.load_file(zoo.path(t.start)))
     else:
         model.initialize(data.crops(pictures.train, 512, t.crop, t.seed, 2**31, t.shrink))
     model.to(device)
