@@ -60,17 +60,6 @@ def make_state(run: Run, pictures: data.Pictures, device: str) -> State:
     return state
 
 
-def check_decoder_run(run: Run, model: Model) -> None:
-    """HqcodecError if a run for a decoder would train something that does not fit its start."""
-    if not run.train.start:
-        raise HqcodecError("a decoder belongs to a model: name it by --start")
-    loose = [name for name, p in model.named_parameters() if p.requires_grad]
-    if others := [name for name in loose if not name.startswith(zoo.DECODER)]:
-        raise HqcodecError(f"a decoder is to be trained alone; add {others[0]!r} to `freeze`")
-    if asdict(zoo.load(run.train.start).config) != asdict(model.config):
-        raise HqcodecError(f"[model] is not the config of {run.train.start}, which it must be")
-
-
 def train_step(state: State, run: Run, x: Tensor) -> dict[str, float]:
     """One update on x [B,3,H,W]; what `Model.loss` returned, as numbers."""
     t, model = run.train, state.model
@@ -195,6 +184,17 @@ def finish(
     held_out = validate(state, run, pictures.held_out, device)
     start = zoo.path(t.start).with_suffix(".md") if t.start else None
     write_card(target.with_suffix(".md"), metadata, facts, held_out, start)
+
+
+def check_decoder_run(run: Run, model: Model) -> None:
+    """HqcodecError if a run for a decoder would train something that does not fit its start."""
+    if not run.train.start:
+        raise HqcodecError("a decoder belongs to a model: name it by --start")
+    loose = [name for name, p in model.named_parameters() if p.requires_grad]
+    if others := [name for name in loose if not name.startswith(zoo.DECODER)]:
+        raise HqcodecError(f"a decoder is to be trained alone; add {others[0]!r} to `freeze`")
+    if zoo.load(run.train.start).config != model.config:
+        raise HqcodecError(f"[model] is not the config of {run.train.start}, which it must be")
 
 
 def check_frozen(model: Model, run: Run) -> None:

@@ -137,7 +137,7 @@ def load(
     state = read_tensors(weights)
     try:
         made = build(metadata["family"], metadata["config"])
-        if codes_hash(state, made) != metadata["hash"]:
+        if codes_hash(state, made, metadata["config"]) != metadata["hash"]:
             raise UnknownModelError(f"{weights}: weights are damaged, their hash differs")
         if decoder != FIDELITY:
             kept = {key: x for key, x in state.items() if not key.startswith(DECODER)}
@@ -169,7 +169,7 @@ def save(
     model: "Model", target: Path, name: str, description: str, licence: str = "MIT"
 ) -> dict[str, Any]:
     """Inverse of `load`: write `model` in half precision; returns the metadata."""
-    state = halves(model)
+    state, config = halves(model), asdict(model.config)
     return write_weights(
         target,
         state,
@@ -177,9 +177,9 @@ def save(
             "kind": "model",
             "name": name,
             "family": model.family,
-            "config": asdict(model.config),
+            "config": config,
             "layers": [[layer.stride, layer.groups, layer.codebook] for layer in model.layers],
-            "hash": codes_hash(state, model),
+            "hash": codes_hash(state, model, config),
             "description": description,
             "license": licence,
         },
@@ -197,7 +197,7 @@ def save_decoder(
     if others := [key for key in changed(model, start) if not key.startswith(DECODER)]:
         raise HqcodecError(f"{others[0]} is not what it is in {start}; the decoder would not fit")
     state, owner = halves(model), read_metadata(path(start))
-    if codes_hash(state, model) != owner["hash"]:
+    if load(start).config != model.config:
         raise HqcodecError(f"the config is not that of {start}; the decoder would not fit")
     return write_weights(
         target,
@@ -233,11 +233,12 @@ def halves(model: "Model") -> "dict[str, Tensor]":
     }
 
 
-def codes_hash(state: "dict[str, Tensor]", model: "Model") -> str:
+def codes_hash(state: "dict[str, Tensor]", model: "Model", config: dict[str, Any]) -> str:
     """SHA-256 (hex) of config and weights that decoding codes reads.
 
-    Encoder and decoder are left out: another decoder may show the same file.
+    Encoder and decoder are left out: another decoder may show the same file. config: as the file
+    has it, so that a key that a later hqcodec adds changes nothing.
     """
-    config = json.dumps([model.family, asdict(model.config)], sort_keys=True)
+    start = json.dumps([model.family, config], sort_keys=True)
     read = {key: x for key, x in state.items() if not key.startswith(model.transform_prefixes)}
-    return sha256(read, config.encode())
+    return sha256(read, start.encode())
