@@ -80,6 +80,67 @@ def test_frozen_parts_stay_as_they_are(folder: Path, tmp_path: Path) -> None:
         assert torch.equal(before[key], after[key]) == key.startswith(frozen), key
 
 
+def test_training_lowers_the_loss(folder: Path, tmp_path: Path) -> None:
+    run = replace(RUN, train=replace(SHORT, steps=60, validate_every=30, average=0.0, lr=2e-3))
+    found = [r["held_out_loss"] for r in train.train(run, folder, tmp_path) if "held_out_loss" in r]
+    assert found[-1] < found[0]
+
+
+def test_the_rate_warms_up_holds_and_falls_to_zero() -> None:
+    config = TrainConfig(steps=100, warmup=10, hold=0.3)
+    factors = [train.rate_factor(config, step) for step in (0, 9, 30, 65, 100)]
+    assert factors == pytest.approx([0.1, 1.0, 1.0, 0.5, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("family = 'photo'\n[train]\nstepps = 3", "no key 'stepps'"),
+        ("family = 'photo'\n[trian]\nsteps = 3", "a config has"),
+        ("[train]\nsteps = 3", "a config has"),
+        ("family = ", "not TOML"),
+        ("family = 'photo'\nname = 'My Model'", "1 to 32"),
+        ("family = 'photo'\n[train]\nsteps = 'many'", "must be int"),
+        ("family = 'photo'\ndecoder = 'fidelity'", "is not fidelity"),
+        ("family = 'photo'\ndecoder = 'a.b'", "1 to 32"),
+    ],
+)
+def test_bad_configs_are_one_clear_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(HqcodecError, match=says) as caught:
+        read_config(tmp_path / "c.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_every_built_in_config_builds_its_model() -> None:
+    configs = sorted(p.stem for p in (Path(train.__file__).parent / "configs").glob("*.toml"))
+    assert "photo" in configs
+    for name in configs:
+        run = read_config(name)
+        assert zoo.build(run.family, run.model).family == run.family
+    assert read_config("photo-perceptual").file == "photo.perceptual.safetensors"
+    assert read_config("photo-decoder").file == "photo.safetensors"
+
+
+def test_the_command_trains_and_its_weights_compress(folder: Path, tmp_path: Path) -> None:
+    model = "\n".join(
+        f"{key} = {list(value) if isinstance(value, tuple) else value}"
+        for key, value in asdict(SMALL).items()
+    )
+    config = f"family = 'photo'\ndescription = 'A test'\n[model]\n{model}\n[train]\n"
+    config += "steps = 3\nbatch = 3\ncrop = 32\nbf16 = false\n"
+    (tmp_path / "tiny.toml").write_text(config)
+    out = tmp_path / "out"
+    args = ["train", tmp_path / "tiny.toml", "--data", folder, "--out", out]
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert result.exit_code == 0, result.output
+    assert "held-out" in (out / "tiny.md").read_text()
+    args = ["compress", folder / "0.png", "-o", tmp_path / "0.hqc", "-m", out / "tiny.safetensors"]
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert result.exit_code == 0, result.output
+    assert "96x96" in result.output
+
+
 def test_a_run_for_a_decoder_exports_it_alone(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,67 +205,6 @@ def test_a_frozen_weight_that_moves_ends_the_run_at_its_first_checkpoint(
     with pytest.raises(HqcodecError, match=r"encoder\.linear\.bias was frozen"):
         for _ in range(SHORT.checkpoint_every + 1):
             next(steps)
-
-
-def test_training_lowers_the_loss(folder: Path, tmp_path: Path) -> None:
-    run = replace(RUN, train=replace(SHORT, steps=60, validate_every=30, average=0.0, lr=2e-3))
-    found = [r["held_out_loss"] for r in train.train(run, folder, tmp_path) if "held_out_loss" in r]
-    assert found[-1] < found[0]
-
-
-def test_the_rate_warms_up_holds_and_falls_to_zero() -> None:
-    config = TrainConfig(steps=100, warmup=10, hold=0.3)
-    factors = [train.rate_factor(config, step) for step in (0, 9, 30, 65, 100)]
-    assert factors == pytest.approx([0.1, 1.0, 1.0, 0.5, 0.0])
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("family = 'photo'\n[train]\nstepps = 3", "no key 'stepps'"),
-        ("family = 'photo'\n[trian]\nsteps = 3", "a config has"),
-        ("[train]\nsteps = 3", "a config has"),
-        ("family = ", "not TOML"),
-        ("family = 'photo'\nname = 'My Model'", "1 to 32"),
-        ("family = 'photo'\n[train]\nsteps = 'many'", "must be int"),
-        ("family = 'photo'\ndecoder = 'fidelity'", "is not fidelity"),
-        ("family = 'photo'\ndecoder = 'a.b'", "1 to 32"),
-    ],
-)
-def test_bad_configs_are_one_clear_line(tmp_path: Path, text: str, says: str) -> None:
-    (tmp_path / "c.toml").write_text(text)
-    with pytest.raises(HqcodecError, match=says) as caught:
-        read_config(tmp_path / "c.toml")
-    assert "\n" not in str(caught.value)
-
-
-def test_every_built_in_config_builds_its_model() -> None:
-    configs = sorted(p.stem for p in (Path(train.__file__).parent / "configs").glob("*.toml"))
-    assert "photo" in configs
-    for name in configs:
-        run = read_config(name)
-        assert zoo.build(run.family, run.model).family == run.family
-    assert read_config("photo-perceptual").file == "photo.perceptual.safetensors"
-    assert read_config("photo-decoder").file == "photo.safetensors"
-
-
-def test_the_command_trains_and_its_weights_compress(folder: Path, tmp_path: Path) -> None:
-    model = "\n".join(
-        f"{key} = {list(value) if isinstance(value, tuple) else value}"
-        for key, value in asdict(SMALL).items()
-    )
-    config = f"family = 'photo'\ndescription = 'A test'\n[model]\n{model}\n[train]\n"
-    config += "steps = 3\nbatch = 3\ncrop = 32\nbf16 = false\n"
-    (tmp_path / "tiny.toml").write_text(config)
-    out = tmp_path / "out"
-    args = ["train", tmp_path / "tiny.toml", "--data", folder, "--out", out]
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    assert result.exit_code == 0, result.output
-    assert "held-out" in (out / "tiny.md").read_text()
-    args = ["compress", folder / "0.png", "-o", tmp_path / "0.hqc", "-m", out / "tiny.safetensors"]
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    assert result.exit_code == 0, result.output
-    assert "96x96" in result.output
 
 
 def test_batches_are_a_function_of_seed_and_step(folder: Path) -> None:
