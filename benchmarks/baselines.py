@@ -13,6 +13,7 @@ from PIL import Image, features
 
 import hqcodec
 from hqcodec.errors import HqcodecError
+from hqcodec.models.base import Model
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Codec:
 
     encode: (RGB picture, setting) -> a whole file. decode: inverse of encode. payload: bytes of a
     file that are not header, if that is known. about: whatever a reader needs to run it again.
+    others: further ways to decode the same files, by the name of the curve that each gives.
     """
 
     name: str
@@ -30,6 +32,12 @@ class Codec:
     decode: Callable[[bytes], Image.Image]
     payload: Callable[[bytes], int | None] = lambda data: None
     about: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, Callable[[bytes], Image.Image]] = field(default_factory=dict)
+
+    @property
+    def curves(self) -> dict[str, Callable[[bytes], Image.Image]]:
+        """All ways to decode a file, by name; the codec's own comes first."""
+        return {self.name: self.decode, **self.others}
 
 
 def pillow_codec(
@@ -79,16 +87,18 @@ def baseline(name: str) -> Codec:
 
 
 def ours(model: str) -> Codec:
-    """hqcodec with a model, by name or path; the setting is the number of layers."""
+    """hqcodec with a model, by name or path, and all its decoders; the setting is the layers."""
     from hqcodec import container
+    from hqcodec.models import zoo
 
     m = hqcodec.load(model)
+    others = [name for name in zoo.decoders(model) if name != zoo.FIDELITY]
 
     def encode(picture: Image.Image, layers: int) -> bytes:
         return hqcodec.compress(picture, model=m, layers=layers)
 
-    def decode(data: bytes) -> Image.Image:
-        return hqcodec.decompress(data, model=m)
+    def decoding(m: Model) -> Callable[[bytes], Image.Image]:
+        return lambda data: hqcodec.decompress(data, model=m)
 
     def payload(data: bytes) -> int:
         return sum(len(part) for part in container.read(data).payloads)
@@ -96,4 +106,5 @@ def ours(model: str) -> Codec:
     small = container.read(encode(Image.new("RGB", (64, 64)), 1))  # a file names its weights
     about = {"setting": "layers", "model": small.model, "weights": small.weights_hash.hex()}
     settings = tuple(range(1, len(m.layers) + 1))
-    return Codec("hqcodec", ".hqc", settings, encode, decode, payload, about)
+    curves = {f"hqcodec ({x})": decoding(hqcodec.load(model, decoder=x)) for x in others}
+    return Codec("hqcodec", ".hqc", settings, encode, decoding(m), payload, about, curves)

@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from hqcodec.benchmarks.curves import decibels
-from hqcodec.benchmarks.report import LABELS, NAMES, OURS, Points, curve, pictures
+from hqcodec.benchmarks.report import LABELS, OURS, Points, curve, ours, pictures, short
 from hqcodec.benchmarks.results import Result
 from hqcodec.errors import HqcodecError
 
 COLOURS = {"hqcodec": "#c2185b", "jpeg": "#8d6e63", "webp": "#2e7d32", "avif": "#1565c0"}
+FURTHER = "#f06292"  # our curves by other decoders
 TITLES = {
     "psnr": "PSNR, dB (more is better)",
     "ms_ssim": "MS-SSIM, −10 log₁₀(1 − x) dB (more is better)",
@@ -52,15 +53,16 @@ def panel(axes: Axes, result: Result, metric: str) -> None:
             points = [(rate, max(value, LPIPS_FLOOR)) for rate, value in points]
         if points:
             curves[codec] = points
+    mine = ours(result)
     for codec, points in curves.items():
-        ours = codec == OURS
         axes.plot(
             *zip(*points, strict=True),
-            color=COLOURS.get(codec, "#555555"),
-            linewidth=2.2 if ours else 1.3,
-            marker="o" if ours else ".",
-            markersize=5 if ours else 4,
-            zorder=3 if ours else 2,
+            color=colour(codec, mine),
+            linestyle="--" if codec in mine and codec != OURS else "-",
+            linewidth=2.2 if codec in mine else 1.3,
+            marker="o" if codec in mine else ".",
+            markersize=5 if codec in mine else 4,
+            zorder=3 if codec in mine else 2,
         )
     rates = [rate for points in curves.values() for rate, _ in points]
     axes.set_xscale("log")
@@ -75,7 +77,12 @@ def panel(axes: Axes, result: Result, metric: str) -> None:
     axes.set_title(TITLES[metric].format(net=result["metrics"]["lpips"] or ""), fontsize=10)
     axes.grid(True, which="major", color="#e0e0e0", linewidth=0.7)
     axes.spines[["top", "right"]].set_visible(False)
-    label(axes, curves)
+    label(axes, curves, mine)
+
+
+def colour(codec: str, mine: Sequence[str]) -> str:
+    """Of a curve and its name."""
+    return COLOURS.get(codec, FURTHER if codec in mine else "#555555")
 
 
 def set_ticks(axis: Axis, ticks: Sequence[float], low: float, high: float) -> None:
@@ -85,7 +92,7 @@ def set_ticks(axis: Axis, ticks: Sequence[float], low: float, high: float) -> No
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def label(axes: Axes, curves: dict[str, Points]) -> None:
+def label(axes: Axes, curves: dict[str, Points], mine: Sequence[str]) -> None:
     """Write each codec's name at the right end of its curve, apart from the others."""
     to_panel = axes.transData + axes.transAxes.inverted()  # data -> 0..1 in both directions
     ends: dict[str, tuple[float, float]] = {}
@@ -105,10 +112,10 @@ def label(axes: Axes, curves: dict[str, Points]) -> None:
         axes.text(
             x + 0.02,
             y,
-            NAMES.get(codec, codec),
+            short(codec),
             transform=axes.transAxes,
             va="center",
             fontsize=9,
-            fontweight="bold" if codec == OURS else "normal",
-            color=COLOURS.get(codec, "#555555"),
+            fontweight="bold" if codec in mine else "normal",
+            color=colour(codec, mine),
         )

@@ -14,7 +14,7 @@ from hqcodec.errors import FormatError
 
 OURS = "hqcodec"
 LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "lpips": "LPIPS"}
-NAMES = {"hqcodec": "hqcodec", "jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
+NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
 RATES = (0.1, 1.0)  # bpp between which BD-rates are taken: small pictures that still look good
 NONE = "–"
 # column -> (heading, format)
@@ -49,8 +49,8 @@ def at_rate(points: Points, rate: float) -> float | None:
     return float(pchip(np.log(rates), values, np.log(np.array([rate])))[0])
 
 
-def bd_rates(result: Result) -> dict[str, dict[str, float | None]]:
-    """Baseline -> metric -> BD-rate of ours in percent; negative: ours takes fewer bits.
+def bd_rates(result: Result, mine: str = OURS) -> dict[str, dict[str, float | None]]:
+    """Baseline -> metric -> BD-rate of a curve of ours in percent; negative: fewer bits.
 
     Over the qualities that both reach within RATES. MS-SSIM and LPIPS are compared as
     -10 log10(1 - MS-SSIM) and -10 log10(LPIPS), which are about linear in the log of the rate.
@@ -59,16 +59,26 @@ def bd_rates(result: Result) -> dict[str, dict[str, float | None]]:
     def against(codec: str, metric: str) -> float | None:
         ours, theirs = (
             [(rate, decibels(metric, value)) for rate, value in curve(result, name, metric)]
-            for name in (OURS, codec)
+            for name in (mine, codec)
         )
         return bd_rate(ours, theirs, RATES)
 
     return {codec: {m: against(codec, m) for m in LABELS} for codec in baselines(result)}
 
 
+def ours(result: Result) -> list[str]:
+    """Our curves: hqcodec, and "hqcodec (NAME)" for each further decoder of the same files."""
+    return [codec for codec in result["codecs"] if codec.partition(" (")[0] == OURS]
+
+
 def baselines(result: Result) -> list[str]:
     """The codecs that are not ours, in the order they ran."""
-    return [codec for codec in result["codecs"] if codec != OURS]
+    return [codec for codec in result["codecs"] if codec not in ours(result)]
+
+
+def short(codec: str) -> str:
+    """A name for where there is little room: of our further curves, the decoder's."""
+    return NAMES.get(codec, codec.removeprefix(f"{OURS} (").removesuffix(")"))
 
 
 def pictures(result: Result) -> str:
@@ -84,9 +94,7 @@ def cells(row: dict[str, Any], columns: Sequence[str]) -> list[str]:
 
 def rich_table(result: Result) -> Table:
     """All means, for a terminal of 80 columns."""
-    units = ", ".join(
-        f"{NAMES.get(c, c)} {about['setting']}" for c, about in result["codecs"].items()
-    )
+    units = ", ".join(f"{short(c)} {about['setting']}" for c, about in result["codecs"].items())
     table = Table(
         title=f"means over {pictures(result)}, whole files",
         caption=units,
@@ -102,17 +110,17 @@ def rich_table(result: Result) -> Table:
         if previous not in (None, row["codec"]):
             table.add_section()
         previous = row["codec"]
-        table.add_row(f"{NAMES.get(previous, previous)} {row['setting']}", *cells(row, columns))
+        table.add_row(f"{short(row['codec'])} {row['setting']}", *cells(row, columns))
     return table
 
 
-def bd_table(result: Result) -> Table:
-    """BD-rates of ours, for a terminal."""
-    table = Table(title=f"BD-rate of {OURS}, {RATES[0]} to {RATES[1]} bpp", box=box.SIMPLE_HEAD)
+def bd_table(result: Result, mine: str = OURS) -> Table:
+    """BD-rates of a curve of ours, for a terminal."""
+    table = Table(title=f"BD-rate of {mine}, {RATES[0]} to {RATES[1]} bpp", box=box.SIMPLE_HEAD)
     table.add_column("against")
     for label in LABELS.values():
         table.add_column(label, justify="right")
-    for codec, found in bd_rates(result).items():
+    for codec, found in bd_rates(result, mine).items():
         table.add_row(NAMES.get(codec, codec), *(percent(found[m]) for m in LABELS))
     return table
 
@@ -129,42 +137,56 @@ def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def readme_tables(result: Result) -> str:
-    """What stands between the markers in the README: three tables, and how they came about."""
-    ours = [row for row in result["means"] if row["codec"] == OURS]
+    """What stands between the markers in the README: tables, and how they came about.
+
+    A table for each of our curves, one of all codecs at our rates, and BD-rates for each curve.
+    """
+    mine, others = ours(result), baselines(result)
+    blocks = [layers_table(result, OURS)]
+    for codec in mine[1:]:
+        blocks += [f"The same files by the {short(codec)} decoder:", layers_table(result, codec)]
+    heads = [f"{label} {NAMES.get(c, c)}" for label in ("PSNR", "LPIPS") for c in [*mine, *others]]
+    rows = [row for row in result["means"] if row["codec"] == OURS]
+    blocks += [
+        f"At the rates of these files, the other codecs (interpolated, {NONE}: not reached):",
+        markdown(["bpp", *heads], [same_rate(result, row, [*mine, *others]) for row in rows]),
+        f"Bits at equal quality, {RATES[0]} to {RATES[1]} bpp; negative is fewer:",
+        *(bd_markdown(result, codec) for codec in mine),
+        provenance(result),
+    ]
+    return "\n\n".join(blocks)
+
+
+def layers_table(result: Result, codec: str) -> str:
+    """Means of one of our curves, a row a layer; a further decoder's without what is the file's."""
     columns = [c for c in COLUMNS if c != "psnr_of_mean_mse"]
-    first = markdown(
+    if codec != OURS:
+        columns = [c for c in columns if c not in ("file_bytes", "ratio", "encode_seconds")]
+    rows = [row for row in result["means"] if row["codec"] == codec]
+    return markdown(
         ["layers", *(COLUMNS[c][0] for c in columns)],
-        [[str(row["setting"]), *cells(row, columns)] for row in ours],
+        [[str(row["setting"]), *cells(row, columns)] for row in rows],
     )
-    others = baselines(result)
-    heads = [f"{label} {NAMES.get(c, c)}" for label in ("PSNR", "LPIPS") for c in [OURS, *others]]
-    second = markdown(["bpp", *heads], [same_rate(result, row, others) for row in ours])
-    third = markdown(
-        ["BD-rate of hqcodec against", *LABELS.values()],
+
+
+def bd_markdown(result: Result, mine: str) -> str:
+    """BD-rates of a curve of ours, a row a baseline."""
+    return markdown(
+        [f"BD-rate of {mine} against", *LABELS.values()],
         [
             [NAMES.get(codec, codec), *(percent(found[m]) for m in LABELS)]
-            for codec, found in bd_rates(result).items()
+            for codec, found in bd_rates(result, mine).items()
         ],
     )
-    return "\n\n".join(
-        [
-            first,
-            f"At the rates of these files, the other codecs (interpolated, {NONE}: not reached):",
-            second,
-            f"Bits at equal quality, {RATES[0]} to {RATES[1]} bpp; negative is fewer:",
-            third,
-            provenance(result),
-        ]
-    )
 
 
-def same_rate(result: Result, row: dict[str, Any], others: Sequence[str]) -> list[str]:
-    """Rate of one of our rows, then PSNR and LPIPS of ours and of each other codec there."""
+def same_rate(result: Result, row: dict[str, Any], codecs: Sequence[str]) -> list[str]:
+    """Rate of one of our rows, then PSNR and LPIPS of each codec there."""
     line = cells(row, ["bpp"])
     for metric in ("psnr", "lpips"):
-        line += cells(row, [metric])
-        for codec in others:
-            line += cells({metric: at_rate(curve(result, codec, metric), row["bpp"])}, [metric])
+        for codec in codecs:
+            value = at_rate(curve(result, codec, metric), row["bpp"])
+            line += cells(row if codec == OURS else {metric: value}, [metric])
     return line
 
 

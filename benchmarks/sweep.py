@@ -78,7 +78,7 @@ def sweep(
     if not records:
         raise HqcodecError(f"no picture came through; the first: {failures[0]}")
     # By codec, setting, picture; `one_picture` went by picture.
-    order = [(codec.name, setting) for codec in codecs for setting in codec.settings]
+    order = [(name, setting) for c in codecs for name in c.curves for setting in c.settings]
     records.sort(key=lambda r: order.index((r.codec, r.setting)))
     return {
         "schema": SCHEMA,
@@ -86,7 +86,9 @@ def sweep(
         "rmse on 0..255; psnr: mean of PSNR in dB; ratio: 24-bit pixels over file bytes",
         **environment(torch.get_num_threads()),
         "metrics": {"names": list(judge.names), "lpips": judge.lpips and judge.lpips.net},
-        "codecs": {c.name: {**c.about, "settings": list(c.settings)} for c in codecs},
+        "codecs": {
+            name: {**c.about, "settings": list(c.settings)} for c in codecs for name in c.curves
+        },
         "pictures": sorted({record.picture for record in records}),
         "failures": failures,
         "notes": {metric: sorted(reasons) for metric, reasons in sorted(notes.items())},
@@ -104,7 +106,7 @@ def one_picture(
     for codec in codecs:
         for setting in codec.settings:
             try:
-                found.append(one_file(path.name, x, codec, setting, judge, folder))
+                found += one_file(path.name, x, codec, setting, judge, folder)
             except Exception as error:
                 raise HqcodecError(f"{codec.name} {setting}: {one_line(error, path)}") from error
             step()
@@ -113,8 +115,8 @@ def one_picture(
 
 def one_file(
     name: str, x: Pixels, codec: Codec, setting: int, judge: Judge, folder: Path
-) -> tuple[Record, dict[str, str]]:
-    """Pixels x [H,W,3] to a file in `folder` and back."""
+) -> list[tuple[Record, dict[str, str]]]:
+    """Pixels x [H,W,3] to a file in `folder`, and back by each of the codec's decoders."""
     height, width = x.shape[:2]
     picture = Image.fromarray(x)
     path = folder / f"picture{codec.suffix}"
@@ -123,28 +125,31 @@ def one_file(
     encode_seconds = perf_counter() - start
     path.write_bytes(data)
     stored = path.read_bytes()
-    start = perf_counter()
-    decoded = codec.decode(stored)
-    decode_seconds = perf_counter() - start
-    if decoded.size != picture.size or decoded.mode != "RGB":
-        found = f"{decoded.mode} {decoded.width}x{decoded.height}"
-        raise HqcodecError(f"decodes to {found}, not RGB {width}x{height}")
-    values, reasons = judge.measure(x, np.asarray(decoded))
-    record = Record(
-        codec=codec.name,
-        setting=setting,
-        picture=name,
-        width=width,
-        height=height,
-        file_bytes=len(stored),
-        payload_bytes=codec.payload(stored),
-        ratio=3 * width * height / len(stored),
-        bpp=8 * len(stored) / (width * height),
-        **values,
-        encode_seconds=encode_seconds,
-        decode_seconds=decode_seconds,
-    )
-    return record, reasons
+    found = []
+    for curve, decode in codec.curves.items():
+        start = perf_counter()
+        decoded = decode(stored)
+        decode_seconds = perf_counter() - start
+        if decoded.size != picture.size or decoded.mode != "RGB":
+            wrong = f"{decoded.mode} {decoded.width}x{decoded.height}"
+            raise HqcodecError(f"decodes to {wrong}, not RGB {width}x{height}")
+        values, reasons = judge.measure(x, np.asarray(decoded))
+        record = Record(
+            codec=curve,
+            setting=setting,
+            picture=name,
+            width=width,
+            height=height,
+            file_bytes=len(stored),
+            payload_bytes=codec.payload(stored),
+            ratio=3 * width * height / len(stored),
+            bpp=8 * len(stored) / (width * height),
+            **values,
+            encode_seconds=encode_seconds,
+            decode_seconds=decode_seconds,
+        )
+        found.append((record, reasons))
+    return found
 
 
 def one_line(error: Exception, path: Path) -> str:

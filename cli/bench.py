@@ -32,12 +32,15 @@ def bench(
         bool, typer.Option("--json", help="Print the JSON instead of tables.")
     ] = False,
 ) -> None:
-    """Measure a model on pictures: every number is of a whole file that was decoded again."""
+    """Measure a model on pictures: every number is of a whole file that was decoded again.
+
+    The same files are decoded by each of the model's decoders; each has a curve of its own.
+    """
     from rich.console import Console
 
+    from hqcodec.benchmarks import report
     from hqcodec.benchmarks.baselines import baseline, ours
     from hqcodec.benchmarks.metrics import make_judge
-    from hqcodec.benchmarks.report import bd_table, rich_table
     from hqcodec.benchmarks.results import to_json, write_result
     from hqcodec.benchmarks.sweep import find_pictures, sweep
 
@@ -56,9 +59,9 @@ def bench(
         typer.echo(to_json(result), nl=False)
         return
     console = Console()
-    console.print(rich_table(result))
-    if others:
-        console.print(bd_table(result))
+    console.print(report.rich_table(result))
+    for curve in report.ours(result) if others else ():
+        console.print(report.bd_table(result, curve))
     for metric, reasons in result["notes"].items():
         console.print(f"no {metric}: {'; '.join(reasons)}", markup=False, highlight=False)
 

@@ -86,12 +86,26 @@ def decompress(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Weights to use in place of those named.")
     ] = None,
+    decoder: Annotated[
+        str,
+        typer.Option(
+            "--decoder",
+            "-d",
+            help="How codes become a picture: fidelity is near the original in every pixel, "
+            "perceptual restores texture; or a decoder's file.",
+        ),
+    ] = "fidelity",
     device: Device = "cpu",
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Restore pictures from .hqc files, whole or cut."""
+    """Restore pictures from .hqc files, whole or cut.
+
+    A file can be shown in more than one way: `hqcodec models` lists each model's decoders.
+
+    Example: hqcodec decompress photo.hqc --decoder perceptual
+    """
     import io
 
     from hqcodec import container, image
@@ -112,7 +126,7 @@ def decompress(
 
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            decoded = api.decompress(blob, model, layers, device)
+            decoded = api.decompress(blob, model, layers, device, decoder)
         for warning in caught:
             complain(HqcodecError(str(warning.message)), job.name)
         stream = io.BytesIO()

@@ -36,12 +36,16 @@ def info(
 
 
 def models(as_json: Json = False) -> None:
-    """List the models that are installed."""
+    """List the models that are installed, and the decoders of each."""
     from hqcodec.models import zoo
 
     for name in zoo.names():
         weights = zoo.path(name)
-        facts = {**zoo.read_metadata(weights), "bytes": weights.stat().st_size}
+        facts = {
+            **zoo.read_metadata(weights),
+            "bytes": weights.stat().st_size,
+            "decoders": list(zoo.decoders(name)),
+        }
         if as_json:
             typer.echo(json.dumps(facts))
             continue
@@ -50,6 +54,7 @@ def models(as_json: Json = False) -> None:
             f"  family {facts['family']}, {len(facts['layers'])} layers, {facts['bytes']:,} bytes, "
             f"hash {facts['hash'][:8]}, licence {facts['license']}"
         )
+        typer.echo(f"  decoders: {', '.join(facts['decoders'])}")
 
 
 def facts_of(c: "Container", size: int) -> dict[str, Any]:

@@ -26,7 +26,8 @@ def train(
 
     Interrupt it whenever you like: the same command continues from the last checkpoint, exactly as
     if it had not stopped. OUT gets log.jsonl (a record a step), checkpoint.safetensors, and at the
-    end the weights, which `--model OUT/NAME.safetensors` of the other commands takes.
+    end the weights, which `--model OUT/NAME.safetensors` of the other commands takes. A config with
+    `decoder = NAME` ends with a decoder alone, for `decompress --decoder FILE`.
 
     Example: hqcodec train photo --data pictures/ --out runs/photo
     """
@@ -36,8 +37,9 @@ def train(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from hqcodec.models import train as trainer
+    from hqcodec.models.run import read_config
 
-    run = trainer.read_config(config)
+    run = read_config(config)
     changes = {key: value for key, value in (("steps", steps), ("start", start)) if value}
     run = replace(run, train=replace(run.train, **changes))  # type: ignore[arg-type]
     console = Console(stderr=True)
@@ -57,7 +59,7 @@ def train(
                 console.print(
                     f"step {record['step'] + 1:.0f}, held out: {_line(found)}", highlight=False
                 )
-    typer.echo(f"{out / run.name}.safetensors")
+    typer.echo(out / run.file)
 
 
 def _line(terms: dict[str, float]) -> str:

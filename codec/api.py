@@ -50,7 +50,7 @@ def compress(
     """
     if target is not None and layers is not None:
         raise HqcodecError("both layers and a target; give one of them")
-    m = model if isinstance(model, Model) else cached(zoo.path(model), device)
+    m = model if isinstance(model, Model) else cached(zoo.path(model), device, zoo.FIDELITY)
     count = m.default_layers if layers is None else layers
     if not 1 <= count <= len(m.layers):
         raise HqcodecError(f"{count} layers asked for; model {m.name} has 1 to {len(m.layers)}")
@@ -103,12 +103,15 @@ def decompress(
     model: str | Path | Model | None = None,
     layers: int | None = None,
     device: str = "cpu",
+    decoder: str | Path = zoo.FIDELITY,
 ) -> Image.Image:
     """Inverse of `compress`, up to the loss: the picture in `blob`, the same on every machine.
 
-    model: by default the installed one that the file names. layers: decode only so many. A file
-    that was cut decodes to the layers that arrived, with a CutFileWarning. Raises FormatError if
-    the bytes are damaged and UnknownModelError if the model is not there.
+    model: by default the installed one that the file names. layers: decode only so many. decoder:
+    which of the model's, by name or file; all of them show the same file, and a model that is
+    loaded already brings its own. A file that was cut decodes to the layers that arrived, with a
+    CutFileWarning. Raises FormatError if the bytes are damaged and UnknownModelError if the model
+    or decoder is not there.
     """
     c = container.read(blob)
     if len(c.payloads) < c.declared:
@@ -120,8 +123,12 @@ def decompress(
     kept = len(c.payloads) if layers is None else layers
     if not 1 <= kept <= len(c.payloads):
         raise HqcodecError(f"{kept} layers asked for; the file holds 1 to {len(c.payloads)}")
-    m = model_of(c, model, device)
-    codes = unpack(c, m, kept)
+    m = model_of(c, model, device, decoder)
+    return show(c, m, unpack(c, m, kept))
+
+
+def show(c: container.Container, m: Model, codes: list[Tensor]) -> Image.Image:
+    """The picture of a container's codes, each [groups,h,w], of any prefix of its layers."""
     x = m.decode([layer[None] for layer in codes], (c.height, c.width))[0]
     rgb = x.mul(255).round_().to(torch.uint8).movedim(0, -1).cpu().numpy()
     return image.to_pillow(from_chunks(rgb, c.mode, c.chunks))
@@ -136,16 +143,20 @@ def unpack(c: container.Container, m: Model, kept: int) -> list[Tensor]:
     return codes
 
 
-def model_of(c: container.Container, model: str | Path | Model | None, device: str) -> Model:
+def model_of(
+    c: container.Container, model: str | Path | Model | None, device: str, decoder: str | Path
+) -> Model:
     """The model that can decode `c`; UnknownModelError if it is not there or has other weights."""
     if isinstance(model, Model):
+        if decoder != zoo.FIDELITY:
+            raise HqcodecError("a loaded model has its decoder; choose one when it is loaded")
         m = model
     else:
         if model is None and c.model not in zoo.names():
             raise UnknownModelError(
                 f"made by model {c.model!r}, which is not installed; give its weights as the model"
             )
-        m = cached(zoo.path(model or c.model), device)
+        m = cached(zoo.path(model or c.model), device, decoder)
     if m.hash[:4] != c.weights_hash:
         raise UnknownModelError(
             f"made by other weights of {c.model!r} ({c.weights_hash.hex()}); "
@@ -157,9 +168,9 @@ def model_of(c: container.Container, model: str | Path | Model | None, device: s
 
 
 @lru_cache(maxsize=2)
-def cached(weights: Path, device: str) -> Model:
+def cached(weights: Path, device: str, decoder: str | Path) -> Model:
     """`zoo.load`, keeping the last two."""
-    return zoo.load(weights, device)
+    return zoo.load(weights, device, decoder)
 
 
 def device_of(m: Model) -> torch.device:

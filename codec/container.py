@@ -11,7 +11,7 @@ stored little-endian. Sizes are in bytes unless said otherwise.
     1        mode      0 "L", 1 "LA", 2 "RGB", 3 "RGBA"
     1        n         length of the model's name, 1..32
     n        model     ASCII, of a-z 0-9 . _ -
-    4        hash      first bytes of the SHA-256 of the weights that decoding reads
+    4        hash      first bytes of the SHA-256 of the weights that decoding codes reads
     varint   width     pixels, 1..65535
     varint   height    pixels, 1..65535; width * height <= 2^28
     1        C         number of chunks, 0..8

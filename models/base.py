@@ -48,10 +48,12 @@ class Model(nn.Module, ABC):
     layers: tuple[Layer, ...]  # coarse to fine
     family: str  # key of zoo.FAMILIES
     name = "untrained"  # what a file calls it; set when weights are loaded
-    hash = bytes(32)  # SHA-256 of what decoding reads; likewise
+    hash = bytes(32)  # SHA-256 of what decoding codes reads; likewise
     config: Any  # the frozen dataclass it was built from
     tunable = False  # whether `choose` heeds its thrift
-    encoder_prefixes: tuple[str, ...] = ("encoder.",)  # parameters that decoding never reads
+    # weights that decide neither what codes mean nor how they are coded; `hash` leaves them out, so
+    # another decoder may show the same file
+    transform_prefixes: tuple[str, ...] = ("encoder.", "decoder.")
     # distance [B] of x_hat and x [B,3,H,W]; when the trainer sets it, `loss` returns its mean as
     # "lpips", and the trainer adds that to what is minimised
     perceptual: Callable[[Tensor, Tensor], Tensor] | None = None

@@ -22,13 +22,13 @@ def write_card(
     terms; those with a number at their end are layers and become a table. start: the card of the
     weights that training started from, if there is one; it goes to the end.
     """
-    lines = [f"# {metadata['name']}", "", metadata["description"] + ".", ""]
+    lines = [f"# {target.stem}", "", metadata["description"] + ".", ""]
     lines += [f"- {label}: {text}" for label, text in facts.items()]
     layers = metadata["layers"]
     lines += [
         f"- layers: {len(layers)}, "
         + "; ".join(f"stride {s}, {g} groups of {k} code vectors" for s, g, k in unique(layers)),
-        f"- hash of what decoding reads: {metadata['hash']}",
+        f"- hash of what decoding codes reads: {metadata['hash']}",
         f"- licence: {metadata['license']}",
         "",
         "Measured on held-out crops of the training pictures' folder (estimated bits, not files):",

@@ -63,10 +63,10 @@ class HQVAE(Model):
         )
         self.decoder = PictureDecoder(channels, config.resolutions[-1], config.width, config.blocks)
         self.static = StaticTables(self.layers)
+        # Only training reads these. `upsample` is hashed: finer codes are of what it leaves.
         unread = ("log_variance",) if config.quantizer == "stochastic" else ("uses", "sums")
-        self.encoder_prefixes = (
-            "encoder.",
-            *(f"quantizers.{n}.{name}" for n in range(len(self.quantizers)) for name in unread),
+        self.transform_prefixes += tuple(
+            f"quantizers.{n}.{name}" for n in range(len(self.quantizers)) for name in unread
         )
 
     @torch.no_grad()

@@ -5,15 +5,11 @@ averages and optimizer state; so a run that was killed continues exactly as if i
 """
 
 import json
-import re
 import time
-import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from importlib import resources
+from dataclasses import asdict
 from math import cos, pi
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -25,73 +21,7 @@ from hqcodec.models.base import Model
 from hqcodec.models.card import surroundings, write_card
 from hqcodec.models.checkpoint import State, load_checkpoint, save_checkpoint
 from hqcodec.models.lpips import load_lpips, pad_and_trim
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train; the `[train]` table of a config file."""
-
-    steps: int = 10_000
-    batch: int = 8
-    crop: int = 128  # pixels a side
-    shrink: float = 0.5  # crops are shrunk by a factor drawn from here to 1; 1 never shrinks
-    tile: int = 0  # pictures are sheets of tiles of so many pixels a side; 0: they are pictures
-    held_out: float = 0.02  # share of the pictures kept for validation
-    lr: float = 4e-4
-    optimizer: str = "adam"
-    schedule: str = "cosine"  # or "constant"
-    hold: float = 0.3  # share of the steps before the cosine starts
-    warmup: int = 100  # steps of linear warm-up
-    clip: float = 1000.0  # gradient norm
-    average: float = 0.0  # decay of the weights' moving average; 0: none
-    bf16: bool = True  # bfloat16 autocast
-    seed: int = 0
-    validate_every: int = 1000
-    checkpoint_every: int = 500
-    start: str = ""  # weights file to start from, instead of the model's own start
-    freeze: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
-    lpips: float = 0.0  # weight of LPIPS in the loss
-
-
-@dataclass(frozen=True)
-class Run:
-    """A config file: family, [model] and [train]; name is the file's own unless it says."""
-
-    family: str
-    model: dict[str, Any]
-    train: TrainConfig
-    description: str = ""
-    name: str = "model"
-    config: str = "CONFIG"  # what the user called it
-
-
-def read_config(config: str | Path) -> Run:
-    """A run from a TOML file or from the name of a config that came with the package."""
-    built_in = resources.files("hqcodec.models") / "configs" / f"{config}.toml"
-    if Path(config).is_file():
-        text, name = Path(config).read_text(), Path(config).stem
-    elif built_in.is_file():
-        text, name = built_in.read_text(), str(config)
-    else:
-        known = sorted(p.name for p in (resources.files("hqcodec.models") / "configs").iterdir())
-        names = ", ".join(p.removesuffix(".toml") for p in known if p.endswith(".toml"))
-        raise HqcodecError(f"config {str(config)!r} is neither a file nor one of {names}")
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise HqcodecError(f"{config}: not TOML ({error})") from None
-    unknown = set(table) - {"family", "name", "description", "model", "train"}
-    if unknown or "family" not in table:
-        raise HqcodecError(
-            f"{config}: found {', '.join(sorted(table)) or 'nothing'}; "
-            "a config has family, name, description, [model] and [train]"
-        )
-    called = str(table.get("name", name))
-    if not re.fullmatch(r"[a-z0-9._-]{1,32}", called):  # what a .hqc file can hold
-        raise HqcodecError(f"name {called!r}; a model's name has 1 to 32 of a-z 0-9 . _ -")
-    train = zoo.from_dict(TrainConfig, table.get("train", {}))
-    about = table.get("description", ""), called, name
-    return Run(table["family"], table.get("model", {}), train, *about)
+from hqcodec.models.run import Run, TrainConfig
 
 
 def rate_factor(config: TrainConfig, step: int) -> float:
@@ -115,6 +45,8 @@ def make_state(run: Run, pictures: data.Pictures, device: str) -> State:
     model.to(device)
     for name, p in model.named_parameters():
         p.requires_grad_(not name.startswith(t.freeze) if t.freeze else True)
+    if run.decoder:
+        check_decoder_run(run, model)
     kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "adam": torch.optim.Adam, "adamax": torch.optim.Adamax, "radam": torch.optim.RAdam,
     }  # fmt: skip
@@ -224,6 +156,7 @@ def train(
         with log.open("a") as file:
             file.write(json.dumps({k: float(f"{v:.5g}") for k, v in shown.items()}) + "\n")
         if last or state.step % t.checkpoint_every == 0:
+            check_frozen(state.model, run)
             save_checkpoint(state, checkpoint)
         yield shown
     finish(state, run, source, out, pictures, device)
@@ -232,16 +165,20 @@ def train(
 def finish(
     state: State, run: Run, source: Path, out: Path, pictures: data.Pictures, device: str
 ) -> None:
-    """Export the averaged weights to out/NAME.safetensors, with a model card beside them."""
+    """Export the averaged weights, or their decoder, to out/run.file, with a card beside it."""
     t = run.train
     if state.average:
         state.model.load_state_dict(state.average)
     state.model.eval()
-    state.model.calibrate(
-        data.crops(pictures.train, 512, t.crop, t.seed, 2**31 + 1, t.shrink).to(device)
-    )
-    target = out / f"{run.name}.safetensors"
-    metadata = zoo.save(state.model, target, run.name, run.description)
+    target = out / run.file
+    if run.decoder:
+        metadata = zoo.save_decoder(state.model, t.start, target, run.decoder, run.description)
+        metadata = zoo.read_metadata(zoo.path(t.start)) | metadata
+    else:
+        x = data.crops(pictures.train, 512, t.crop, t.seed, 2**31 + 1, t.shrink).to(device)
+        state.model.calibrate(x)
+        check_frozen(state.model, run)
+        metadata = zoo.save(state.model, target, run.name, run.description)
     options = f" --start {Path(t.start).name}" if t.start else ""
     options += " --lpips WEIGHTS" if t.lpips else ""
     inside = sorted(p.name for p in source.iterdir() if p.is_dir()) if source.is_dir() else []
@@ -258,3 +195,24 @@ def finish(
     held_out = validate(state, run, pictures.held_out, device)
     start = zoo.path(t.start).with_suffix(".md") if t.start else None
     write_card(target.with_suffix(".md"), metadata, facts, held_out, start)
+
+
+def check_decoder_run(run: Run, model: Model) -> None:
+    """HqcodecError if a run for a decoder would train something that does not fit its start."""
+    if not run.train.start:
+        raise HqcodecError("a decoder belongs to a model: name it by --start")
+    loose = [name for name, p in model.named_parameters() if p.requires_grad]
+    if others := [name for name in loose if not name.startswith(zoo.DECODER)]:
+        raise HqcodecError(f"a decoder is to be trained alone; add {others[0]!r} to `freeze`")
+    if zoo.load(run.train.start).config != model.config:
+        raise HqcodecError(f"[model] is not the config of {run.train.start}, which it must be")
+
+
+def check_frozen(model: Model, run: Run) -> None:
+    """HqcodecError if a weight that was to stay as it was is not, bit by bit, what it was."""
+    if run.train.start and run.train.freeze:
+        moved = [
+            key for key in zoo.changed(model, run.train.start) if key.startswith(run.train.freeze)
+        ]
+        if moved:
+            raise HqcodecError(f"{moved[0]} was frozen, but is not what it is in {run.train.start}")

@@ -1,21 +1,20 @@
 """Models by name: which are installed, their weights on disk, and how to make and keep them.
 
-Weights are one .safetensors file; its own metadata, under the key `hqcodec`, is a JSON object with
-name, family, config, layers ([stride, groups, codebook] each), hash, description and license. The
-hash is the SHA-256 of what decoding reads; a .hqc file carries its first four bytes. Nothing here
-imports torch until weights are really loaded.
+Weights are one .safetensors file, specified in weightfile.py. Further decoders lie beside it as
+NAME.DECODER.safetensors: each shows the same codes in another way, and is chosen when decoding.
+Nothing here imports torch until weights are really loaded.
 """
 
-import hashlib
 import json
-import os
-import struct
+import re
 from dataclasses import asdict
 from importlib import import_module, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hqcodec.errors import HqcodecError, UnknownModelError
+from hqcodec.models.weightfile import read_metadata as read_metadata
+from hqcodec.models.weightfile import read_tensors, sha256, write_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,14 +27,16 @@ FAMILIES = {
     "hq_vae": ("hqcodec.models.hq_vae", "HQVAEConfig", "HQVAE"),
 }
 DEFAULT = "photo"
-MAX_HEADER = 1 << 20  # bytes of JSON before the tensors
+FIDELITY = "fidelity"  # the decoder in a model's own file
+DECODER = "decoder."  # prefix of the tensors that a decoder's file holds
 
 
 def names() -> list[str]:
     """Models that came with the package, by name."""
     folder = resources.files("hqcodec.models.weights")
-    found = [item.name for item in folder.iterdir() if item.name.endswith(".safetensors")]
-    return sorted(name.removesuffix(".safetensors") for name in found)
+    files = [item.name for item in folder.iterdir() if item.name.endswith(".safetensors")]
+    found = sorted(name.removesuffix(".safetensors") for name in files)
+    return [name for name in found if "." not in name]  # a dot sets the name of a decoder off
 
 
 def path(name: str | Path) -> Path:
@@ -49,21 +50,46 @@ def path(name: str | Path) -> Path:
     )
 
 
-def read_metadata(weights: Path) -> dict[str, Any]:
-    """What a weights file says of itself, without reading a tensor or importing torch."""
-    with weights.open("rb") as file:
-        head = file.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else MAX_HEADER + 1
-        text = file.read(length) if length <= MAX_HEADER else b""
+def decoders(model: str | Path = DEFAULT) -> dict[str, Path]:
+    """The decoders of a model, and the file that each is in: its own, then those that lie beside.
+
+    >>> import hqcodec
+    >>> hqcodec.models.zoo.decoders("photo")["fidelity"].name
+    'photo.safetensors'
+    """
+    weights = path(model)
+    found = {FIDELITY: weights}
+    for file in sorted(weights.parent.iterdir()):
+        name = file.stem.removeprefix(f"{weights.stem}.")
+        if file.name == f"{weights.stem}.{name}.safetensors" and is_decoder_name(name):
+            found[name] = file
+    return {name: file for name, file in found.items() if name == FIDELITY or is_decoder(file)}
+
+
+def is_decoder(file: Path) -> bool:
+    """Whether a file says that it holds a decoder alone."""
     try:
-        metadata = json.loads(json.loads(text)["__metadata__"]["hqcodec"])
-        if not isinstance(metadata, dict) or metadata["family"] not in FAMILIES:
-            raise ValueError
-    except (ValueError, KeyError, TypeError):
-        raise UnknownModelError(
-            f"{weights}: not weights of hqcodec; `hqcodec train` writes such a .safetensors file"
-        ) from None
-    return metadata
+        return bool(read_metadata(file)["kind"] == "decoder")
+    except UnknownModelError:
+        return False
+
+
+def is_decoder_name(name: str) -> bool:
+    """Whether a decoder beside a model can have this name; a dot would leave it ambiguous."""
+    return name != FIDELITY and re.fullmatch(r"[a-z0-9_-]{1,32}", name) is not None
+
+
+def decoder_path(model: str | Path, decoder: str | Path) -> Path:
+    """The file of a model's decoder, by name, or `decoder` itself if it is a file."""
+    known = decoders(model)
+    if str(decoder) in known:
+        return known[str(decoder)]
+    if Path(decoder).is_file():
+        return Path(decoder)
+    raise UnknownModelError(
+        f"decoder {str(decoder)!r} is neither one of model {path(model).stem!r} "
+        f"({', '.join(known)}) nor a file"
+    )
 
 
 def build(family: str, config: dict[str, Any]) -> "Model":
@@ -91,8 +117,12 @@ def from_dict(kind: type[Any], values: dict[str, Any]) -> Any:
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
-def load(model: "str | Path" = DEFAULT, device: str = "cpu") -> "Model":
+def load(
+    model: str | Path = DEFAULT, device: str = "cpu", decoder: str | Path = FIDELITY
+) -> "Model":
     """A trained model, ready to encode and decode; by name, or from a weights file.
+
+    decoder: how codes become pictures, by name (`decoders` lists them) or from a decoder's file.
 
     >>> import torch, hqcodec
     >>> m = hqcodec.load("photo")
@@ -100,59 +130,115 @@ def load(model: "str | Path" = DEFAULT, device: str = "cpu") -> "Model":
     >>> [tuple(layer.shape) for layer in codes][:2]
     [(1, 60, 4, 3), (1, 60, 4, 3)]
     """
-    import safetensors.torch
-    from safetensors import SafetensorError
-
     weights = path(model)
     metadata = read_metadata(weights)
+    if metadata["kind"] == "decoder":
+        raise UnknownModelError(f"{weights}: a decoder of model {metadata['model']!r}, not a model")
+    state = read_tensors(weights)
     try:
-        state = safetensors.torch.load_file(weights)
         made = build(metadata["family"], metadata["config"])
-        made.load_state_dict(state)
+        if codes_hash(state, made, metadata["config"]) != metadata["hash"]:
+            raise UnknownModelError(f"{weights}: weights are damaged, their hash differs")
+        if decoder != FIDELITY:
+            kept = {key: x for key, x in state.items() if not key.startswith(DECODER)}
+            state = kept | read_decoder(decoder_path(model, decoder), metadata)
+        made.float().load_state_dict(state)  # whatever torch's default dtype
         made.to(device)
-    except (SafetensorError, RuntimeError, TypeError, AssertionError) as error:
+    except (RuntimeError, TypeError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UnknownModelError(f"{weights}: weights cannot be used ({reason})") from None
-    if decoding_hash(state, made) != metadata["hash"]:
-        raise UnknownModelError(f"{weights}: weights are damaged, their hash differs")
     made.name, made.hash = metadata["name"], bytes.fromhex(metadata["hash"])
     made.requires_grad_(False)
     return made.eval()
+
+
+def read_decoder(file: Path, model: dict[str, Any]) -> "dict[str, Tensor]":
+    """Tensors of a decoder's file, if it was made for the weights with the metadata `model`."""
+    metadata = read_metadata(file)
+    if metadata["kind"] != "decoder":
+        raise UnknownModelError(f"{file}: a whole model, not a decoder")
+    if metadata["hash"] != model["hash"]:
+        raise UnknownModelError(
+            f"{file}: a decoder for other weights of {metadata['model']!r} "
+            f"({metadata['hash'][:8]}); those given are {model['name']!r} ({model['hash'][:8]})"
+        )
+    return read_tensors(file)
 
 
 def save(
     model: "Model", target: Path, name: str, description: str, licence: str = "MIT"
 ) -> dict[str, Any]:
     """Inverse of `load`: write `model` in half precision; returns the metadata."""
-    import safetensors.torch
+    state, config = halves(model), asdict(model.config)
+    return write_weights(
+        target,
+        state,
+        {
+            "kind": "model",
+            "name": name,
+            "family": model.family,
+            "config": config,
+            "layers": [[layer.stride, layer.groups, layer.codebook] for layer in model.layers],
+            "hash": codes_hash(state, model, config),
+            "description": description,
+            "license": licence,
+        },
+    )
 
-    state = {
+
+def save_decoder(
+    model: "Model", start: str | Path, target: Path, name: str, description: str
+) -> dict[str, Any]:
+    """Write the decoder of `model` alone; returns the metadata.
+
+    start: the weights that it was trained on and belongs to; HqcodecError if anything but the
+    decoder differs from them.
+    """
+    if others := [key for key in changed(model, start) if not key.startswith(DECODER)]:
+        raise HqcodecError(f"{others[0]} is not what it is in {start}; the decoder would not fit")
+    state, owner = halves(model), read_metadata(path(start))
+    if load(start).config != model.config:
+        raise HqcodecError(f"the config is not that of {start}; the decoder would not fit")
+    return write_weights(
+        target,
+        {key: x for key, x in state.items() if key.startswith(DECODER)},
+        {
+            "kind": "decoder",
+            "name": name,
+            "model": owner["name"],
+            "family": model.family,
+            "hash": owner["hash"],
+            "description": description,
+            "license": owner["license"],
+        },
+    )
+
+
+def changed(model: "Model", start: str | Path) -> list[str]:
+    """Names of weights that, saved, would differ in any bit from those in the file `start`."""
+    before, state = read_tensors(path(start)), halves(model)
+    same = {
+        key
+        for key in before
+        if key in state and sha256({"": before[key]}) == sha256({"": state[key]})
+    }
+    return [key for key in state if key not in same]
+
+
+def halves(model: "Model") -> "dict[str, Tensor]":
+    """Weights as a file keeps them."""
+    return {
         key: (value.half() if value.is_floating_point() else value).contiguous().cpu()
         for key, value in model.state_dict().items()
     }
-    metadata = {
-        "name": name,
-        "family": model.family,
-        "config": asdict(model.config),
-        "layers": [[layer.stride, layer.groups, layer.codebook] for layer in model.layers],
-        "hash": decoding_hash(state, model),
-        "description": description,
-        "license": licence,
-    }
-    text = json.dumps(metadata)
-    temporary = target.with_name(target.name + ".part")
-    safetensors.torch.save_file(state, temporary, {"hqcodec": text})
-    os.replace(temporary, target)
-    return json.loads(text)  # type: ignore[no-any-return]
 
 
-def decoding_hash(state: "dict[str, Tensor]", model: "Model") -> str:
-    """SHA-256 (hex) of config and weights that decoding reads; the encoder's are left out."""
-    config = json.dumps([model.family, asdict(model.config)], sort_keys=True)
-    digest = hashlib.sha256(config.encode())
-    for key in sorted(state):
-        if not key.startswith(model.encoder_prefixes):
-            tensor = state[key]
-            digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def codes_hash(state: "dict[str, Tensor]", model: "Model", config: dict[str, Any]) -> str:
+    """SHA-256 (hex) of config and weights that decoding codes reads.
+
+    Encoder and decoder are left out: another decoder may show the same file. config: as the file
+    has it, so that a key that a later hqcodec adds changes nothing.
+    """
+    start = json.dumps([model.family, config], sort_keys=True)
+    read = {key: x for key, x in state.items() if not key.startswith(model.transform_prefixes)}
+    return sha256(read, start.encode())

@@ -28,6 +28,8 @@ METADATA = {
     "config": {},
     "layers": [[16, 1, 32]] * 3,
     "hash": HASH,
+    "digest": HASH,
+    "kind": "model",
     "description": "a test",
     "license": "MIT",
 }
@@ -50,7 +52,9 @@ def compress(
     return container.write(container.Container("photo", digest, *size, "RGB", {}, payloads))
 
 
-def decompress(blob: bytes, model: str | None, layers: int | None, device: str) -> Image.Image:
+def decompress(
+    blob: bytes, model: str | None, layers: int | None, device: str, decoder: str
+) -> Image.Image:
     """Inverse of `compress`."""
     c = container.read(blob)
     if len(c.payloads) < c.declared:

@@ -135,7 +135,8 @@ def test_info_tells_whether_the_weights_are_here(shell: Any) -> None:
 def test_models_are_listed_from_their_metadata(shell: Any) -> None:
     weights = zoo.path("photo")
     facts = json.loads(shell("models", "--json").stdout)
-    assert facts == {**zoo.read_metadata(weights), "bytes": weights.stat().st_size}
+    size = weights.stat().st_size
+    assert facts == {**zoo.read_metadata(weights), "bytes": size, "decoders": ["fidelity"]}
     assert "photo: a test\n  family photo, 3 layers" in shell("models").stdout
 
 

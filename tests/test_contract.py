@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hqcodec.models import zoo
 from hqcodec.models.base import TOTAL, Model
 from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
 from hqcodec.models.photo import Photo
@@ -147,28 +148,45 @@ def test_saved_weights_give_the_same_codes_tables_and_pictures(name: str, model:
     torch.manual_seed(5)
     twin = MODELS[name]().eval()
     twin.load_state_dict(model.state_dict())
-    assert_same(model, twin, x, model.encode(x))
+    assert_same(model, twin, model.encode(x))
     pairs = zip(twin.encode(x), model.encode(x), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_decoding_never_reads_what_is_called_the_encoders(name: str, model: Model) -> None:
-    x = pictures(1, (16, 24))
-    codes, twin = model.encode(x), make(name)
-    unread = [k for k in twin.state_dict() if k.startswith(model.encoder_prefixes)]
-    for prefix in model.encoder_prefixes:
+def test_decoding_codes_never_reads_what_is_called_a_transform(name: str, model: Model) -> None:
+    codes, twin = model.encode(pictures(1, (16, 24))), make(name)
+    unread = [k for k in twin.state_dict() if k.startswith(model.transform_prefixes)]
+    for prefix in model.transform_prefixes:
         assert any(key.startswith(prefix) for key in unread), prefix
+    fill(twin, unread)
+    assert_same_tables(model, twin, codes)
+
+
+def test_decoding_pictures_reads_no_transform_but_the_decoder(name: str, model: Model) -> None:
+    codes, twin = model.encode(pictures(1, (16, 24))), make(name)
+    prefixes = tuple(p for p in model.transform_prefixes if p != zoo.DECODER)
+    fill(twin, [key for key in twin.state_dict() if key.startswith(prefixes)])
+    assert_same(model, twin, codes)
+
+
+def fill(model: Model, keys: list[str]) -> None:
+    """Spoil weights."""
     with torch.no_grad():
-        for key in unread:
-            twin.state_dict()[key].fill_(7)
-    assert_same(model, twin, x, codes)
+        for key in keys:
+            model.state_dict()[key].fill_(7)
 
 
-def assert_same(model: Model, twin: Model, x: Tensor, codes: list[Tensor]) -> None:
+def assert_same(model: Model, twin: Model, codes: list[Tensor]) -> None:
     """Both decode the codes of every prefix alike, and code them with the same tables."""
     for n in range(len(codes)):
         assert torch.equal(model.decode(codes[: n + 1]), twin.decode(codes[: n + 1]))
-        first = [layer[0] for layer in codes]
+    assert_same_tables(model, twin, codes)
+
+
+def assert_same_tables(model: Model, twin: Model, codes: list[Tensor]) -> None:
+    """Both code the codes with the same tables."""
+    first = [layer[0] for layer in codes]
+    for n in range(len(codes)):
         pairs = zip(
             model.tables(first[:n], first[n]), twin.tables(first[:n], first[n]), strict=True
         )

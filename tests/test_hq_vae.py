@@ -14,7 +14,7 @@ from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
 from hqcodec.models.base import Layer
 from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
-from hqcodec.models.train import read_config
+from hqcodec.models.run import read_config
 
 CONFIGS = "sq_vae", "rsq_vae", "sq_vae_2", "hq_vae_hybrid", "vq_vae", "rq_vae", "vq_vae_2"
 

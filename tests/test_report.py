@@ -120,6 +120,29 @@ def test_terminal_tables_fit_into_80_columns_with_every_figure(result: Result) -
     assert "−33.3 %" in text
 
 
+def test_a_second_decoder_is_a_second_curve_of_ours_and_no_baseline(
+    result: Result, tmp_path: Path
+) -> None:
+    name = "hqcodec (perceptual)"
+    rows = [row | {"codec": name} for row in result["means"] if row["codec"] == "hqcodec"]
+    result["means"] += rows
+    result["codecs"][name] = result["codecs"]["hqcodec"]
+    assert report.ours(result) == ["hqcodec", name]
+    assert report.baselines(result) == ["jpeg"]
+    assert report.bd_rates(result, name) == report.bd_rates(result)
+    text = readme_tables(result)
+    assert "The same files by the perceptual decoder:" in text
+    assert "| bpp | PSNR hqcodec | PSNR hqcodec (perceptual) | PSNR JPEG |" in text
+    assert "| BD-rate of hqcodec (perceptual) against |" in text
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(report.rich_table(result))
+    console.print(report.bd_table(result, name))
+    shown = console.export_text()
+    assert "perceptual 2" in shown and "…" not in shown
+    plot(result, tmp_path / "two.png")
+    assert (tmp_path / "two.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_readme_block_is_replaced_and_the_rest_kept(result: Result, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     begin, end = markers("kodak")

@@ -22,6 +22,7 @@ from hqcodec.benchmarks.sweep import find_pictures, sweep
 from hqcodec.cli.bench import bench
 from hqcodec.container import Container, read, write
 from hqcodec.errors import HqcodecError
+from hqcodec.models import zoo
 
 HEADER = 6  # bytes of the stub's file: magic, shift, width, height
 QUIET = Judge(("rmse", "psnr"))
@@ -184,13 +185,17 @@ def test_our_ladder_is_the_layers_and_the_payload_leaves_out_the_header(
         c = read(data)
         return Image.frombytes("RGB", (c.width, c.height), zlib.decompress(c.payloads[0]))
 
-    monkeypatch.setattr(hqcodec, "load", lambda name: model, raising=False)
+    monkeypatch.setattr(hqcodec, "load", lambda name, decoder="fidelity": model, raising=False)
+    monkeypatch.setattr(zoo, "decoders", lambda name: {"fidelity": 0, "perceptual": 1})
     monkeypatch.setattr(hqcodec, "compress", compress, raising=False)
     monkeypatch.setattr(hqcodec, "decompress", decompress, raising=False)
     found = sweep(pictures[:1], [ours("tiny")], QUIET, Console(quiet=True))
     about = {"setting": "layers", "model": "tiny", "weights": "01020304", "settings": [1, 2]}
-    assert found["codecs"] == {"hqcodec": about}
-    coarse, fine = found["records"]
+    assert found["codecs"] == {"hqcodec": about, "hqcodec (perceptual)": about}
+    coarse, fine, *again = found["records"]
+    assert [r["codec"] for r in again] == ["hqcodec (perceptual)"] * 2
+    assert [r["file_bytes"] for r in again] == [coarse["file_bytes"], fine["file_bytes"]]
+    assert [r["encode_seconds"] for r in again] == [r["encode_seconds"] for r in (coarse, fine)]
     assert fine["payload_bytes"] == coarse["payload_bytes"] + len(b"finer")
     assert coarse["payload_bytes"] < coarse["file_bytes"] < coarse["payload_bytes"] + 60
     assert coarse["rmse"] == 0

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from hqcodec.cli.main import app
 from hqcodec.errors import HqcodecError
 from hqcodec.models import data, train, zoo
-from hqcodec.models.train import Run, TrainConfig
+from hqcodec.models.checkpoint import State
+from hqcodec.models.run import Run, TrainConfig, read_config
 from photos import SMALL, pictures
 
 SHORT = TrainConfig(
@@ -115,12 +116,14 @@ def test_the_rate_warms_up_holds_and_falls_to_zero() -> None:
         ("family = ", "not TOML"),
         ("family = 'photo'\nname = 'My Model'", "1 to 32"),
         ("family = 'photo'\n[train]\nsteps = 'many'", "must be int"),
+        ("family = 'photo'\ndecoder = 'fidelity'", "is not fidelity"),
+        ("family = 'photo'\ndecoder = 'a.b'", "1 to 32"),
     ],
 )
 def test_bad_configs_are_one_clear_line(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "c.toml").write_text(text)
     with pytest.raises(HqcodecError, match=says) as caught:
-        train.read_config(tmp_path / "c.toml")
+        read_config(tmp_path / "c.toml")
     assert "\n" not in str(caught.value)
 
 
@@ -128,8 +131,10 @@ def test_every_built_in_config_builds_its_model() -> None:
     configs = sorted(p.stem for p in (Path(train.__file__).parent / "configs").glob("*.toml"))
     assert "photo" in configs
     for name in configs:
-        run = train.read_config(name)
+        run = read_config(name)
         assert zoo.build(run.family, run.model).family == run.family
+    assert read_config("photo-perceptual").file == "photo.perceptual.safetensors"
+    assert read_config("photo-decoder").file == "photo.safetensors"
 
 
 def test_the_command_trains_and_its_weights_compress(folder: Path, tmp_path: Path) -> None:
@@ -146,6 +151,72 @@ def test_the_command_trains_and_its_weights_compress(folder: Path, tmp_path: Pat
     result = CliRunner().invoke(app, [str(arg) for arg in args])
     assert result.exit_code == 0, result.output
     assert "96x96" in result.output
+
+
+def test_a_run_for_a_decoder_exports_it_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in train.train(RUN, folder, tmp_path / "first"):
+        pass
+    start = tmp_path / "first" / "small.safetensors"
+    frozen = ("encoder.", "codebooks.", "contexts.")
+    tune = replace(SHORT, start=str(start), freeze=frozen, lr=0.01, lpips=100.0)
+    sharp = replace(RUN, train=tune, decoder="sharp", description="Sharp")
+    monkeypatch.setattr(train, "load_lpips", lambda net, file: Distance())
+    out = tmp_path / "second"
+    for _ in train.train(sharp, folder, out):
+        pass
+    exported = out / "small.sharp.safetensors"
+    assert {path.name for path in out.glob("small*")} == {"small.sharp.md", exported.name}
+    before, after = (zoo.load(start, decoder=x).state_dict() for x in ("fidelity", exported))
+    for key in before:
+        assert torch.equal(before[key], after[key]) != key.startswith("decoder."), key
+    card = exported.with_suffix(".md").read_text()
+    assert card.startswith("# small.sharp\n\nSharp.") and "## What it was started from" in card
+    assert zoo.read_metadata(start)["hash"] in card and "lpips" in card
+
+
+class Distance(torch.nn.Module):
+    """In the place of LPIPS."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (x - y).abs().mean((1, 2, 3))
+
+
+def test_a_decoder_is_trained_alone_and_for_a_model(folder: Path, tmp_path: Path) -> None:
+    for _ in train.train(RUN, folder, tmp_path / "first"):
+        pass
+    start = str(tmp_path / "first" / "small.safetensors")
+    frozen = ("encoder.", "codebooks.", "contexts.")
+    tune = replace(SHORT, start=start, freeze=frozen)
+    other = {**RUN.model, "rate_weight": 0.2}
+    for bad, says in [
+        (replace(RUN, decoder="x"), "name it by --start"),
+        (replace(RUN, decoder="x", train=replace(tune, freeze=frozen[:2])), "add 'contexts"),
+        (replace(RUN, decoder="x", train=tune, model=other), "is not the config of"),
+    ]:
+        with pytest.raises(HqcodecError, match=says):
+            next(train.train(bad, folder, tmp_path / "second"))
+
+
+def test_a_frozen_weight_that_moves_ends_the_run_at_its_first_checkpoint(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in train.train(RUN, folder, tmp_path / "first"):
+        pass
+    start = str(tmp_path / "first" / "small.safetensors")
+    again = replace(RUN, train=replace(SHORT, start=start, freeze=("encoder.",)))
+    steps = train.train(again, folder, tmp_path / "second")
+    step = train.train_step
+
+    def meddle(state: State, run: Run, x: torch.Tensor) -> dict[str, float]:
+        state.model.state_dict()["encoder.linear.bias"].mul_(1.01)
+        return step(state, run, x)
+
+    monkeypatch.setattr(train, "train_step", meddle)
+    with pytest.raises(HqcodecError, match=r"encoder\.linear\.bias was frozen"):
+        for _ in range(SHORT.checkpoint_every + 1):
+            next(steps)
 
 
 def test_batches_are_a_function_of_seed_and_step(folder: Path) -> None:

@@ -30,10 +30,12 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     blob = path.read_bytes()
     start = 8 + struct.unpack("<Q", blob[:8])[0]
     header = json.loads(blob[8:start])
-    place = start + header["codebooks.tables.0"]["data_offsets"][0]
-    (tmp_path / "flipped").write_bytes(blob[:place] + bytes([blob[place] ^ 1]) + blob[place + 1 :])
-    with pytest.raises(UnknownModelError, match="hash differs"):
-        zoo.load(tmp_path / "flipped")
+    for key in ("codebooks.tables.0", "encoder.linear.weight", "decoder.linear.weight"):
+        place = start + header[key]["data_offsets"][0]
+        flipped = blob[:place] + bytes([blob[place] ^ 1]) + blob[place + 1 :]
+        (tmp_path / "flipped").write_bytes(flipped)
+        with pytest.raises(UnknownModelError, match="hash differs"):
+            zoo.load(tmp_path / "flipped")
     for cut in (0, 5, 100, start, len(blob) - 1):
         (tmp_path / "cut").write_bytes(blob[:cut])
         with pytest.raises(UnknownModelError):
@@ -55,12 +57,11 @@ def test_a_misspelt_key_is_an_error() -> None:
         zoo.build("foto", config)
 
 
-def test_every_packaged_model_loads_and_has_a_card() -> None:
+def test_every_packaged_model_loads_by_every_decoder_and_all_have_cards() -> None:
     assert zoo.DEFAULT in zoo.names()
     for name in zoo.names():
-        model = zoo.load(name)
-        assert model.name == name
-        path = zoo.path(name)
-        assert path.stat().st_size <= 12 << 20
-        card = path.with_suffix(".md").read_text()
-        assert model.hash.hex() in card
+        for decoder, path in zoo.decoders(name).items():
+            model = zoo.load(name, decoder=decoder)
+            assert model.name == name
+            assert path.stat().st_size <= 12 << 20
+            assert model.hash.hex() in path.with_suffix(".md").read_text()
