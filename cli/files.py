@@ -37,17 +37,19 @@ def compress(
     out: Out = None,
     layers: Layers = None,
     model: Annotated[str, typer.Option("--model", "-m", help="Name, or weights file.")] = "photo",
+    effort: Annotated[int, typer.Option("--effort", "-e", help="How long to search: 1 to 3.")] = 1,
     device: Device = "cpu",
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Compress pictures to .hqc files."""
-    from hqcodec import container, image
+    from hqcodec import container, image, limits
     from hqcodec.models import zoo
 
     jobs = plan(sources, _stream_for_stdin(sources, out), ".hqc", image.FORMATS)
     _check_layers(layers, len(zoo.read_metadata(zoo.path(model))["layers"]), f"model {model}")
+    limits.check_effort(effort)
     jobs, all_well = admit(jobs, force)
     from hqcodec import api  # torch, which takes seconds: not before all else is well
 
@@ -56,7 +58,7 @@ def compress(
     def work(job: Job) -> None:
         data = job.read()
         picture = image.load(data, job.name)
-        blob = api.compress(picture, loaded, layers, device)
+        blob = api.compress(picture, loaded, layers, device, effort)
         job.write(blob)
         if not quiet:
             facts = facts_of(container.read(blob), len(blob))

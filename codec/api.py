@@ -15,6 +15,7 @@ from torch import Tensor
 from hqcodec import container, entropy, image
 from hqcodec.chunks import from_chunks, pack_chunks
 from hqcodec.errors import CutFileWarning, FormatError, HqcodecError, UnknownModelError
+from hqcodec.limits import check_effort
 from hqcodec.models import zoo
 from hqcodec.models.base import Model
 
@@ -26,12 +27,14 @@ def compress(
     model: str | Path | Model = zoo.DEFAULT,
     layers: int | None = None,
     device: str = "cpu",
+    effort: int = 1,
 ) -> bytes:
     """The bytes of a .hqc file for a picture.
 
     source: a Pillow image, a path, or the bytes of a picture file. model: a name, a weights file,
     or what `hqcodec.load` returned. layers: how many to keep, coarse to fine; by default the
-    model's own choice. Raises HqcodecError on bad input.
+    model's own choice. effort: 1 to 3, how long to search for a better file. Raises HqcodecError
+    on bad input.
 
     >>> import hqcodec
     >>> from PIL import Image
@@ -43,9 +46,13 @@ def compress(
     count = m.default_layers if layers is None else layers
     if not 1 <= count <= len(m.layers):
         raise HqcodecError(f"{count} layers asked for; model {m.name} has 1 to {len(m.layers)}")
+    check_effort(effort)
     picture = to_picture(source)
     x = to_tensor(picture).to(device_of(m))
-    codes = [layer[0].cpu() for layer in m.encode(x, count)]
+    analysis, found = m.analyze(x, effort, count), list[Tensor]()
+    for _ in range(count):
+        found.append(m.choose(analysis, found))
+    codes = [layer[0].cpu() for layer in found]
     payloads = tuple(
         entropy.pack(codes[layer], m.tables(codes[:layer], codes[layer])) for layer in range(count)
     )
