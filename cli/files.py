@@ -41,6 +41,7 @@ def compress(
     target_size: Size = None,
     target_psnr: Psnr = None,
     model: Annotated[str, typer.Option("--model", "-m", help="Name, or weights file.")] = "photo",
+    effort: Annotated[int, typer.Option("--effort", "-e", help="How long to search: 1 to 3.")] = 1,
     device: Device = "cpu",
     force: Force = False,
     quiet: Quiet = False,
@@ -51,12 +52,13 @@ def compress(
     A target, in place of --layers, is searched for: never over the bits or bytes, within 2 % of
     them where the model's range allows.
     """
-    from hqcodec import container, image
+    from hqcodec import container, image, limits
     from hqcodec.models import zoo
 
     target = target_of(target_bpp, target_size, target_psnr, layers)
     jobs = plan(sources, _stream_for_stdin(sources, out), ".hqc", image.FORMATS)
     _check_layers(layers, len(zoo.read_metadata(zoo.path(model))["layers"]), f"model {model}")
+    limits.check_effort(effort)
     jobs, all_well = admit(jobs, force)
     from hqcodec import api  # torch, which takes seconds: not before all else is well
 
@@ -65,7 +67,7 @@ def compress(
     def work(job: Job) -> None:
         data = job.read()
         picture = image.load(data, job.name)
-        blob = api.compress(picture, loaded, layers, device, target)
+        blob = api.compress(picture, loaded, layers, device, target, effort)
         job.write(blob)
         if not quiet:
             facts = facts_of(container.read(blob), len(blob))

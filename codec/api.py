@@ -20,6 +20,7 @@ from hqcodec import container, entropy, image
 from hqcodec.chunks import from_chunks, pack_chunks
 from hqcodec.errors import CutFileWarning, FormatError, HqcodecError, UnknownModelError
 from hqcodec.ladder import Ladder
+from hqcodec.limits import check_effort
 from hqcodec.models import zoo
 from hqcodec.models.base import Model
 from hqcodec.target import Target, Thrifts, ends, rung, search
@@ -34,13 +35,15 @@ def compress(
     layers: int | None = None,
     device: str = "cpu",
     target: Target | None = None,
+    effort: int = 1,
 ) -> bytes:
     """The bytes of a .hqc file for a picture.
 
     source: a Pillow image, a path, or the bytes of a picture file. model: a name, a weights file,
     or what `hqcodec.load` returned. layers: how many to keep, coarse to fine; by default the
-    model's own choice. target: in place of layers, the size or quality of the file. Raises
-    HqcodecError on bad input, or if the target is out of the model's reach.
+    model's own choice. target: in place of layers, the size or quality of the file. effort: 1 to
+    3, how long to search for a better file. Raises HqcodecError on bad input, or if the target is
+    out of the model's reach.
 
     >>> import hqcodec
     >>> from PIL import Image
@@ -54,8 +57,10 @@ def compress(
     count = m.default_layers if layers is None else layers
     if not 1 <= count <= len(m.layers):
         raise HqcodecError(f"{count} layers asked for; model {m.name} has 1 to {len(m.layers)}")
+    check_effort(effort)
     picture = to_picture(source)
-    ladder = Ladder(m, to_tensor(picture).to(device_of(m)))
+    x = to_tensor(picture).to(device_of(m))
+    ladder = Ladder(m, x, effort if target is None else 1, count)
     chunks = pack_chunks(picture)
 
     def file(thrifts: Thrifts) -> bytes:
@@ -71,7 +76,13 @@ def compress(
             )
         )
 
-    return file(rung(count) if target is None else reach(target, picture, ladder, file))
+    if target is None:
+        return file(rung(count))
+    thrifts = reach(target, picture, ladder, file)
+    if effort > 1:  # only now is it known for how many layers
+        ladder = Ladder(m, x, effort, len(thrifts))
+        thrifts = reach(target, picture, ladder, file)
+    return file(thrifts)
 
 
 def reach(

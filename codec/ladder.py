@@ -15,10 +15,10 @@ class Ladder:
     `thrifts` has a number for each layer to code: see `Model.choose`.
     """
 
-    def __init__(self, model: Model, x: Tensor) -> None:
-        """x: [1,3,H,W] in 0..1."""
+    def __init__(self, model: Model, x: Tensor, effort: int, layers: int) -> None:
+        """x: [1,3,H,W] in 0..1; effort, layers: see `Model.analyze`."""
         self.model = model
-        self.analysis: Any = model.analyze(x)
+        self.analysis: Any = model.analyze(x, effort, layers)
         self._codes: dict[Thrifts, list[Tensor]] = {(): []}
         self._payloads: dict[Thrifts, bytes] = {}
 

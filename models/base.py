@@ -65,8 +65,12 @@ class Model(nn.Module, ABC):
         layers: compute only so many, coarse to fine.
         """
 
-    def analyze(self, x: Tensor) -> Any:
-        """What `choose` has to know of pictures x [B,3,H,W]; the networks run here, once."""
+    def analyze(self, x: Tensor, effort: int = 1, layers: int | None = None) -> Any:
+        """What `choose` has to know of pictures x [B,3,H,W]; the networks run here, once.
+
+        effort: from 1; more searches for better codes, in models that have a search,
+        for files of so many layers (by default all). The decoder need not know.
+        """
         return self.encode(x)
 
     def choose(self, analysis: Any, codes: Sequence[Tensor], thrift: float = 1.0) -> Tensor:

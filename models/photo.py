@@ -28,6 +28,7 @@ from hqcodec.models.codebooks import Codebooks, choose
 from hqcodec.models.context import SCALARS, Context, Step, plan
 from hqcodec.models.exact import GRID, exact_copy, softmax_frequencies
 from hqcodec.models.quantize import perplexity
+from hqcodec.models.refine import refine
 from hqcodec.models.transforms import Decoder, Encoder, PhotoConfig, reach, tiled
 
 CHUNK = 2048  # positions whose logits are held at a time
@@ -206,11 +207,25 @@ class Photo(Model):
         return codes
 
     @torch.no_grad()
-    def analyze(self, x: Tensor) -> Tensor:
-        """The latent z [B,D,h,w] of pictures x [B,3,H,W]."""
+    def analyze(self, x: Tensor, effort: int = 1, layers: int | None = None) -> Tensor:
+        """The latent z [B,D,h,w] of pictures x [B,3,H,W]; refined for `layers` if effort > 1."""
         c = self.config
         margin = reach(c.encoder_depth, (1, 1, 0))
-        return tiled(self.encoder, self.pad(x), TILE, margin, (c.patch, 1)).float()
+        z = tiled(self.encoder, self.pad(x), TILE, margin, (c.patch, 1)).float()
+        if effort == 1:
+            return z
+        return refine(self, x, z, layers or c.layers, effort)
+
+    def quantized(self, z: Tensor, layers: int) -> tuple[Tensor, float]:
+        """The sum of the layers that z [B,D,h,w] is quantized to, and their nats in all."""
+        y, nats = torch.zeros_like(z), 0.0
+        last = y
+        for layer in range(layers):
+            codes, surprise = self.quantize(layer, z - y, y, last)
+            last = grid_of(self.codebooks.lookup(layer, codes), (len(z), *z.shape[-2:]))
+            y = y + last
+            nats += float(surprise.sum())
+        return y, nats
 
     @torch.no_grad()
     def choose(self, analysis: Tensor, codes: Sequence[Tensor], thrift: float = 1.0) -> Tensor:

@@ -41,8 +41,10 @@ def compress(
     layers: int | None,
     device: str,
     target: Target | None = None,
+    effort: int = 1,
 ) -> bytes:
     """The first layer holds all, the others nothing; 10 bytes are out of reach."""
+    assert effort in (1, 2, 3)
     if target is not None and target.size == 10:
         raise target.missed(20, 30, 200, "photo")
     assert (model, device) == ("loaded", "cpu")

@@ -63,6 +63,8 @@ def test_two_sources_never_share_a_target(shell: Any) -> None:
         (["compress", "empty"], ["empty: holds no .png, .jpg"]),
         (["compress", "a.png", "--layers", "0"], ["--layers 0: model photo has 1 to 3"]),
         (["compress", "a.png", "--layers", "-1"], ["--layers -1: model photo has 1 to 3"]),
+        (["compress", "a.png", "--effort", "0"], ["effort 0; there are 1 to 3"]),
+        (["compress", "a.png", "--effort", "4"], ["effort 4; there are 1 to 3"]),
         (["compress", "a.png", "--layers", "4"], ["--layers 4: model photo has 1 to 3"]),
         (["compress", "a.png", "--model", "none"], ["model 'none'"]),
         (["compress", "a.png", "-o", "no/b.hqc"], ["no/b.hqc: there is no folder no"]),
