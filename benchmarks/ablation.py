@@ -37,7 +37,8 @@ SHOWN = (0.15, 0.3, 0.6)  # bpp
 
 def train_variant(name: str, steps: int, data: Path, runs: Path) -> Path:
     """Train a variant, or go on with it; its weights."""
-    from hqcodec.models.train import read_config, train
+    from hqcodec.models.run import read_config
+    from hqcodec.models.train import train
 
     run = read_config("photo")
     number = list(VARIANTS).index(name)
