@@ -3,6 +3,7 @@ whenever. `python tests/test_golden.py` makes it anew, which only a new format i
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import typer
 from PIL import Image
+from typer.testing import CliRunner
 
 from hqcodec import api, container
-from hqcodec.benchmarks.golden import SCHEMA, differences, fingerprint
+from hqcodec.benchmarks.golden import SCHEMA, differences, fingerprint, golden
 from hqcodec.benchmarks.results import environment, read_result, write_result
 from hqcodec.models import zoo
 from hqcodec.models.base import Model
@@ -71,6 +74,23 @@ def test_the_golden_file_decodes_to_the_golden_codes_and_pixels(setting: str) ->
     with SETTINGS[setting]():
         found = fingerprint(FILE.read_bytes(), WEIGHTS)
     assert differences({FILE.name: found}, read_result(HASHES)["files"]) == []
+
+
+def test_what_differs_from_another_machine_is_named(tmp_path: Path) -> None:
+    other = read_result(HASHES)
+    there = other["files"][FILE.name]
+    there["codes"][1] = there["fidelity"]["pixels"][2] = "another"
+    other["files"]["b.hqc"] = there
+    write_result(tmp_path / "there.json", other)
+    shutil.copy(FILE, tmp_path)
+    app = typer.Typer()
+    app.command()(golden)
+    args = [tmp_path, "--model", WEIGHTS, "--compare", tmp_path / "there.json"]
+    done = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert done.exit_code == 1
+    assert done.stdout.splitlines()[:-1] == [
+        "b.hqc only there", "small.hqc codes 2", "small.hqc fidelity pixels 3",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
