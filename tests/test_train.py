@@ -134,7 +134,7 @@ def test_every_built_in_config_builds_its_model() -> None:
         run = read_config(name)
         assert zoo.build(run.family, run.model).family == run.family
     assert read_config("photo-perceptual").file == "photo.perceptual.safetensors"
-    assert read_config("photo-decoder").file == "photo.safetensors"
+    assert read_config("photo").file == "photo.safetensors"
 
 
 def test_the_command_trains_and_its_weights_compress(folder: Path, tmp_path: Path) -> None:
