@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from hqcodec.models.zoo import load as load
     from hqcodec.target import Target as Target
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Target", "compress", "decompress", "load"]
 
 
