@@ -14,7 +14,7 @@ and D(v) + lambda R is what quantizing the latent y - g/2 minimises already. So 
 towards y - g/2 (straight through the quantizer, with the commitment of training) and quantizes
 anew; pulls shrink, since the model of D holds only nearby and codes change in jumps. The least J
 wins, the start included. The format stays what it is: any decoder reads the file. Its first layers
-alone were never worse at equal rate where we measured.
+alone, measured as means over pictures, were no worse at equal rate.
 """
 
 from typing import TYPE_CHECKING
