@@ -7,6 +7,16 @@ from hqcodec.models.exact import snap
 from hqcodec.models.transforms import PhotoConfig
 
 
+def rows_of(x: Tensor) -> Tensor:
+    """[B,C,h,w] -> [B*h*w,C]."""
+    return x.movedim(1, -1).flatten(0, 2)
+
+
+def grid_of(rows: Tensor, size: tuple[int, int, int]) -> Tensor:
+    """Inverse of `rows_of`: [B*h*w,C] -> [B,C,h,w] for size (B, h, w)."""
+    return rows.view(*size, -1).movedim(-1, 1)
+
+
 class Codebooks(nn.Module):
     """A codebook for each group of each layer; entry 0 is zero: flat areas cost almost nothing."""
 

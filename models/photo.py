@@ -22,27 +22,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hqcodec.models import photo_start
+from hqcodec.models import photo_loss, photo_start
 from hqcodec.models.base import Batch, Layer, Model
-from hqcodec.models.codebooks import Codebooks, choose
+from hqcodec.models.codebooks import Codebooks, choose, grid_of, rows_of
 from hqcodec.models.context import SCALARS, Context, Step, plan
 from hqcodec.models.exact import GRID, exact_copy, softmax_frequencies
-from hqcodec.models.quantize import perplexity
 from hqcodec.models.refine import refine
 from hqcodec.models.transforms import Decoder, Encoder, PhotoConfig, reach, tiled
 
 CHUNK = 2048  # positions whose logits are held at a time
 TILE = 64  # positions a side that a transform sees at a time
-
-
-def rows_of(x: Tensor) -> Tensor:
-    """[B,C,h,w] -> [B*h*w,C]."""
-    return x.movedim(1, -1).flatten(0, 2)
-
-
-def grid_of(rows: Tensor, size: tuple[int, int, int]) -> Tensor:
-    """Inverse of `rows_of`: [B*h*w,C] -> [B,C,h,w] for size (B, h, w)."""
-    return rows.view(*size, -1).movedim(-1, 1)
 
 
 class Photo(Model):
@@ -139,51 +128,8 @@ class Photo(Model):
         return codes, nats
 
     def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """Rate-distortion Lagrangian of x [B,3,H,W]; sample i of 1..B keeps ceil(i L / B) layers.
-
-        distortion: squared error summed over a patch's pixels (0..1) and averaged over patches;
-        rate: nats a patch. loss = (distortion + commitment) / lambda + rate + codebook.
-        """
-        c, B = self.config, len(x)
-        z = self.encoder(self.pad(x)).float()
-        size = (B, *z.shape[-2:])
-        numbers = torch.arange(1, B + 1, device=x.device)
-        depth = (numbers * c.layers + B - 1) // B  # [B], ascending
-        y, nats, codebook = torch.zeros_like(z), z.new_zeros(B), z.new_zeros(B)
-        values = y
-        out: dict[str, Tensor] = {}
-        for layer in range(c.layers):
-            first = int((depth <= layer).sum())
-            if first == B:
-                break
-            before, r = y[first:].detach(), (z[first:] - y[first:]).detach()
-            last = values[len(values) - (B - first) :].detach()
-            codes, surprise = self.quantize(layer, r, before, last)
-            part = (B - first, *size[1:])
-            values = grid_of(self.codebooks.lookup(layer, codes), part)
-            y = torch.cat([y[:first], y[first:] + values])
-            nats = nats + pad_front(surprise.view(part).mean((1, 2)), B)
-            miss = (r - values).square().sum(1).mean((1, 2)) / c.rate_lambda(layer)
-            codebook = codebook + pad_front(miss, B)
-            out[f"perplexity_{layer + 1}"] = perplexity(grid_of(codes, part), c.codebook)
-        x_hat = self.decoder(y + z - z.detach())[..., : x.shape[-2], : x.shape[-1]].float()
-        patches = x.shape[-2] * x.shape[-1] / c.patch**2
-        error = (x_hat - x).square().sum((1, 2, 3)) / patches  # [B]
-        commitment = c.commitment * (z - y.detach()).square().sum(1).mean((1, 2))
-        rate_lambda = x.new_tensor([c.rate_lambda(layer) for layer in range(c.layers)])[depth - 1]
-        weight = (rate_lambda / rate_lambda[0]) ** c.balance
-        total = (error + commitment) / rate_lambda + nats + codebook
-        out["loss"] = (weight * total).mean()
-        if self.perceptual is not None:
-            out["lpips"] = self.perceptual(x_hat, x).mean()
-        with torch.no_grad():
-            psnr = -10 * (error / (3 * c.patch**2)).clamp(min=1e-9).log10()
-            bpp = nats / c.patch**2 / 0.6931471805599453
-            for kept in range(1, c.layers + 1):
-                if bool((depth == kept).any()):
-                    out[f"psnr_{kept}"] = psnr[depth == kept].mean()
-                    out[f"bpp_{kept}"] = bpp[depth == kept].mean()
-        return out
+        """Rate-distortion Lagrangian of x [B,3,H,W], see photo_loss.py."""
+        return photo_loss.loss(self, x)
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Codebooks, kept in quantizer steps, move ten times as fast."""
@@ -287,8 +233,3 @@ class Photo(Model):
 def per_step(c: PhotoConfig, layer: int) -> float:
     """1 / q of a layer, on the grid of activations."""
     return round(GRID / c.quantizer_step(layer)) / GRID
-
-
-def pad_front(x: Tensor, length: int) -> Tensor:
-    """Zeros before x [n] up to `length`."""
-    return torch.cat([x.new_zeros(length - len(x)), x])

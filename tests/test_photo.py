@@ -9,9 +9,9 @@ import torch
 
 from hqcodec import entropy
 from hqcodec.models import photo
-from hqcodec.models.codebooks import choose
+from hqcodec.models.codebooks import choose, grid_of, rows_of
 from hqcodec.models.context import SCALARS, lattices, plan
-from hqcodec.models.photo import Photo, grid_of, rows_of
+from hqcodec.models.photo import Photo
 from hqcodec.models.photo_start import entropy_constrained_kmeans, principal_components
 from hqcodec.models.transforms import PhotoConfig, tiled
 from photos import SMALL, pictures, small_photo
