@@ -135,16 +135,26 @@ def test_a_flat_picture_reaches_its_psnr_or_the_error_says_the_range(gray: int, 
 
 
 def test_the_networks_run_once(small: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, runs = small_photo(), []
+    model, runs = small_photo(), list[tuple[int, int]]()
     analyze = model.analyze
-    monkeypatch.setattr(model, "analyze", lambda x: runs.append(1) or analyze(x))
+
+    def counted(x: torch.Tensor, effort: int, layers: int) -> torch.Tensor:
+        runs.append((effort, layers))
+        return analyze(x, effort, layers)
+
+    monkeypatch.setattr(model, "analyze", counted)
     api.compress(small, model, target=Target(psnr=20))
-    assert runs == [1]
+    assert runs == [(1, model.default_layers)]
+    runs.clear()
+    blob = api.compress(small, model, target=Target(psnr=20), effort=2)
+    # what to refine for is known when the plain search is done
+    assert [effort for effort, _ in runs] == [1, 2]
+    assert 1 <= runs[1][1] <= len(model.layers) and container.read(blob).payloads
 
 
 def test_a_ladder_codes_what_encode_codes(small: Image.Image) -> None:
     x = api.to_tensor(api.to_picture(small))
-    found = Ladder(small_photo(), x).codes((1.0,) * 3)
+    found = Ladder(small_photo(), x, 1, 3).codes((1.0,) * 3)
     assert all(torch.equal(a, b) for a, b in zip(found, small_photo().encode(x), strict=True))
 
 
