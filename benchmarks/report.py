@@ -16,6 +16,7 @@ OURS = "hqcodec"
 LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "lpips": "LPIPS"}
 NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
 RATES = (0.1, 1.0)  # bpp between which BD-rates are taken: small pictures that still look good
+SHOWN = (0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.0)  # bpp at which codecs are compared
 NONE = "–"
 # column -> (heading, format)
 COLUMNS = {
@@ -139,17 +140,16 @@ def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def readme_tables(result: Result) -> str:
     """What stands between the markers in the README: tables, and how they came about.
 
-    A table for each of our curves, one of all codecs at our rates, and BD-rates for each curve.
+    A table for each of our curves, one of all codecs at equal rates, and BD-rates for each curve.
     """
     mine, others = ours(result), baselines(result)
     blocks = [layers_table(result, OURS)]
     for codec in mine[1:]:
         blocks += [f"The same files by the {short(codec)} decoder:", layers_table(result, codec)]
     heads = [f"{label} {NAMES.get(c, c)}" for label in ("PSNR", "LPIPS") for c in [*mine, *others]]
-    rows = [row for row in result["means"] if row["codec"] == OURS]
     blocks += [
-        f"At the rates of these files, the other codecs (interpolated, {NONE}: not reached):",
-        markdown(["bpp", *heads], [same_rate(result, row, [*mine, *others]) for row in rows]),
+        f"All codecs at equal rates (interpolated, {NONE}: not reached):",
+        markdown(["bpp", *heads], [same_rate(result, at, [*mine, *others]) for at in SHOWN]),
         f"Bits at equal quality, {RATES[0]} to {RATES[1]} bpp; negative is fewer:",
         *(bd_markdown(result, codec) for codec in mine),
         provenance(result),
@@ -180,13 +180,12 @@ def bd_markdown(result: Result, mine: str) -> str:
     )
 
 
-def same_rate(result: Result, row: dict[str, Any], codecs: Sequence[str]) -> list[str]:
-    """Rate of one of our rows, then PSNR and LPIPS of each codec there."""
-    line = cells(row, ["bpp"])
+def same_rate(result: Result, rate: float, codecs: Sequence[str]) -> list[str]:
+    """A rate, then PSNR and LPIPS of each codec there."""
+    line = [f"{rate:g}"]
     for metric in ("psnr", "lpips"):
         for codec in codecs:
-            value = at_rate(curve(result, codec, metric), row["bpp"])
-            line += cells(row if codec == OURS else {metric: value}, [metric])
+            line += cells({metric: at_rate(curve(result, codec, metric), rate)}, [metric])
     return line
 
 
