@@ -92,7 +92,8 @@ def train_step(state: State, run: Run, x: Tensor) -> dict[str, float]:
     state.step += 1
     if state.average:
         for key, value in model.state_dict().items():
-            if value.is_floating_point():
+            # what is frozen stays, bit by bit: lerp makes 0.0 of -0.0
+            if value.is_floating_point() and not key.startswith(t.freeze):
                 state.average[key].lerp_(value, 1 - t.average)
             else:
                 state.average[key].copy_(value)

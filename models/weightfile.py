@@ -69,6 +69,7 @@ def write_weights(
     text = json.dumps({**metadata, "digest": sha256(state)})
     temporary = target.with_name(target.name + ".part")
     safetensors.torch.save_file(dict(state), temporary, {"hqcodec": text})
+    temporary.chmod(0o644)  # safetensors makes it private
     os.replace(temporary, target)
     return json.loads(text)  # type: ignore[no-any-return]
 
