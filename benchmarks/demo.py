@@ -31,9 +31,11 @@ def demo(
 
     import hqcodec
     from hqcodec import image
+    from hqcodec.models import zoo
 
     source = image.to_pillow(image.load(picture)).convert("RGB") if picture else sample()
-    loaded = hqcodec.load(model)
+    loaded = {name: hqcodec.load(model, decoder=name) for name in zoo.decoders(model)}
+    fidelity = loaded[zoo.FIDELITY]
     out.mkdir(parents=True, exist_ok=True)
     source.save(out / "original.png")
     pixels, reference = source.width * source.height, np.asarray(source)
@@ -41,21 +43,28 @@ def demo(
     table = Table(title=f"{name}, {source.width}x{source.height}")
     for heading in ("layers", "bytes", "ratio", "bpp", "PSNR dB", "JPEG, bytes", "JPEG, dB"):
         table.add_column(heading, justify="right")
-    shown = [("original", source)]
-    for layers in range(1, len(loaded.layers) + 1):
+    shown = [[("original", source)]]
+    for layers in range(1, len(fidelity.layers) + 1):
         file = out / f"{layers}.hqc"
-        file.write_bytes(hqcodec.compress(source, loaded, layers))
-        decoded = hqcodec.decompress(file.read_bytes(), loaded)
-        decoded.save(out / f"{layers}.png")
+        file.write_bytes(hqcodec.compress(source, fidelity, layers))
         size = file.stat().st_size
+        views = {x: hqcodec.decompress(file.read_bytes(), m) for x, m in loaded.items()}
+        for decoder, view in views.items():
+            view.save(
+                out / (f"{layers}.png" if decoder == zoo.FIDELITY else f"{layers}.{decoder}.png")
+            )
         jpeg, jpeg_size = jpeg_near(source, size)
-        quality, jpeg_quality = (psnr(rmse(reference, np.asarray(x))) for x in (decoded, jpeg))
+        quality, jpeg_quality = (
+            psnr(rmse(reference, np.asarray(x))) for x in (views[zoo.FIDELITY], jpeg)
+        )
         bpp = 8 * size / pixels
         table.add_row(
             str(layers), f"{size:,}", f"{3 * pixels / size:.1f} : 1", f"{bpp:.3f}",
             f"{quality:.2f}", f"{jpeg_size:,}", f"{jpeg_quality:.2f}",
         )  # fmt: skip
-        shown += [(f"{layers} layers, {size:,} bytes", decoded), (f"JPEG {jpeg_size:,}", jpeg)]
+        titles = {zoo.FIDELITY: f"{layers} layers, {size:,} bytes"}
+        column = [(titles.get(x, f"the same, {x}"), view) for x, view in views.items()]
+        shown.append([*column, (f"JPEG {jpeg_size:,}", jpeg)])
     side_by_side(shown, out / "side_by_side.png")
     console = Console()
     console.print(table)
@@ -94,16 +103,16 @@ def jpeg_near(source: Image.Image, size: int) -> tuple[Image.Image, int]:
     return best
 
 
-def side_by_side(shown: list[tuple[str, Image.Image]], target: Path) -> None:
-    """The middles of pictures in rows: the original alone, then ours and JPEG's."""
-    source = shown[0][1]
+def side_by_side(columns: list[list[tuple[str, Image.Image]]], target: Path) -> None:
+    """The middles of pictures, a column a file: the original first, then ours above JPEG's."""
+    source = columns[0][0][1]
     side = min(CROP, *source.size)
     left, top = (source.width - side) // 2, (source.height - side) // 4
-    rows = [shown[:1], *([shown[i], shown[i + 1]] for i in range(1, len(shown), 2))]
-    sheet = Image.new("RGB", ((side + 8) * len(rows), 2 * (side + 24)), "white")
+    rows = max(map(len, columns))
+    sheet = Image.new("RGB", ((side + 8) * len(columns), rows * (side + 24)), "white")
     draw = ImageDraw.Draw(sheet)
-    for column, pair in enumerate(rows):
-        for row, (title, x) in enumerate(pair):
+    for column, views in enumerate(columns):
+        for row, (title, x) in enumerate(views):
             place = (column * (side + 8), row * (side + 24))
             draw.text((place[0] + 2, place[1] + 6), title, fill="black")
             piece = x.crop((left, top, left + side, top + side))
