@@ -6,7 +6,7 @@ more than effort 1 at equal quality.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from PIL import Image
@@ -15,12 +15,17 @@ import hqcodec
 from hqcodec.benchmarks.baselines import Codec, ours
 from hqcodec.benchmarks.curves import bd_rate, decibels
 from hqcodec.benchmarks.metrics import make_judge
-from hqcodec.benchmarks.report import curve
+from hqcodec.benchmarks.report import curve, markdown, percent, pictures, replace_block
 from hqcodec.benchmarks.results import Result, write_result
 from hqcodec.benchmarks.sweep import find_pictures, sweep
 from hqcodec.errors import HqcodecError
 from hqcodec.limits import EFFORTS
 from hqcodec.models.base import Model
+
+JSON = Path("benchmarks/effort.json")
+README = Path("README.md")
+BLOCK = "effort"
+QUALITIES = {"psnr": "PSNR", "lpips": "LPIPS"}
 
 
 def at_effort(effort: int, codec: Codec, model: Model) -> Codec:
@@ -41,35 +46,39 @@ def gains(result: Result, metric: str) -> dict[str, float | None]:
     return {n: bd_rate(c, curves[0]) for n, c in zip(result["codecs"], curves, strict=True)}
 
 
-def row(mean: dict[str, Any]) -> str:
-    """A line of the table."""
-    lpips = "-" if mean["lpips"] is None else f"{mean['lpips']:.4f}"
-    return (
-        f"{mean['codec']}  {mean['setting']:6}  {mean['bpp']:6.4f}  {mean['psnr']:6.3f}  "
-        f"{lpips:>6}  {mean['encode_seconds']:8.2f}"
-    )
-
-
 def effort(
     folder: Annotated[Path, typer.Argument(help="Folder with the pictures.")],
-    pictures: Annotated[int | None, typer.Option(help="The first so many; by default all.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--pictures", help="The first so many; by default all.")
+    ] = None,
     model: Annotated[str, typer.Option(help="Name or path of a model.")] = "photo",
     lpips: Annotated[Path | None, typer.Option(help="LPIPS weights: a file or folder.")] = None,
-    out: Annotated[Path, typer.Option(help="JSON to write.")] = Path("benchmarks/effort.json"),
+    out: Annotated[Path, typer.Option(help="JSON to write.")] = JSON,
 ) -> None:
     """Measure rate, quality and seconds of every effort."""
     codec, loaded = ours(model), hqcodec.load(model)
     codecs = [at_effort(n, codec, loaded) for n in range(1, EFFORTS + 1)]
     judge = make_judge(("rmse", "psnr", "lpips"), weights=lpips)
-    result = sweep(find_pictures(folder, pictures), codecs, judge)
-    result["bd_rate"] = {metric: gains(result, metric) for metric in ("psnr", "lpips")}
+    result = sweep(find_pictures(folder, limit), codecs, judge)
+    result["bd_rate"] = {metric: gains(result, metric) for metric in QUALITIES}
     write_result(out, result)
-    typer.echo("effort    layers     bpp    PSNR   LPIPS  encode s")
-    for mean in result["means"]:
-        typer.echo(row(mean))
-    for metric, found in result["bd_rate"].items():
-        values = (f"{k} {v:+.2f} %" for k, v in found.items() if v is not None)
-        typer.echo(f"BD-rate by {metric}: {', '.join(values) or 'not measured'}")
+    if out == JSON and README.is_file():
+        replace_block(README, BLOCK, table(result))
+    typer.echo(table(result))
+
+
+def table(result: Result) -> str:
+    """The README's table: bits at equal quality, and seconds at some numbers of layers."""
+    seconds = {(m["codec"], m["setting"]): m["encode_seconds"] for m in result["means"]}
+    shown = [layers for layers in (1, 4, 6) if ("effort 1", layers) in seconds]
+    rows = []
+    for n, name in enumerate(result["codecs"]):
+        bits = [percent(result["bd_rate"][metric][name]) if n else "0" for metric in QUALITIES]
+        rows.append([name, *bits, *(f"{seconds[name, layers]:.1f}" for layers in shown)])
+    heads = ["", *(f"bits at equal {label}" for label in QUALITIES.values())]
+    heads += [f"encode s, {layers} layers" for layers in shown]
+    about = f"Means over {pictures(result)}, {result['machine']['torch_threads']} torch threads."
+    return f"{markdown(heads, rows)}\n\n{about}"
 
 
 if __name__ == "__main__":

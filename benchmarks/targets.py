@@ -1,5 +1,7 @@
 """How near to their targets files come: `python -m hqcodec.benchmarks.targets DIR [--out FILE]`.
 
+At the root of the repository it brings the README's table up to date too.
+
 Every picture is compressed to every rate, written, and decoded from what was written. `miss` is
 how far below the target the file is, as a share of it; seconds are of the whole of `compress`.
 """
@@ -17,11 +19,15 @@ from PIL import Image
 import hqcodec
 from hqcodec import container
 from hqcodec.benchmarks.metrics import psnr, rmse
+from hqcodec.benchmarks.report import markdown, replace_block
 from hqcodec.benchmarks.results import environment, write_result
 from hqcodec.benchmarks.sweep import find_pictures, load_pixels
 from hqcodec.errors import HqcodecError
 from hqcodec.models.base import Model
 
+JSON = Path("benchmarks/targets.json")
+README = Path("README.md")
+BLOCK = "targets"
 RATES = [0.15, 0.3, 0.6]  # bits a pixel: low, middling, high for the photo model
 
 
@@ -68,7 +74,7 @@ def means(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def targets(
     folder: Annotated[Path, typer.Argument(help="Folder with the pictures.")],
-    out: Annotated[Path, typer.Option(help="JSON to write.")] = Path("benchmarks/targets.json"),
+    out: Annotated[Path, typer.Option(help="JSON to write.")] = JSON,
     model: Annotated[str, typer.Option(help="Name or path of a model.")] = "photo",
     bpp: Annotated[list[float], typer.Option(help="Target; give it again for more.")] = RATES,
 ) -> None:
@@ -83,13 +89,29 @@ def targets(
     settings = {"model": loaded.name, "weights": loaded.hash[:4].hex(), "target_bpp": bpp}
     found = environment(torch.get_num_threads())
     rows = means(records)
-    write_result(out, {"schema": 1, **settings, **found, "means": rows, "records": records})
-    typer.echo("target bpp   over   mean miss   worst miss    PSNR   encode s")
-    for row in rows:
-        typer.echo(
-            "{target_bpp:10.3f} {over:6} {mean_miss:11.2%} {worst_miss:12.2%} {psnr:7.2f} "
-            "{encode_seconds:10.2f}".format(**row)
-        )
+    result = {"schema": 1, **settings, **found, "means": rows, "records": records}
+    write_result(out, result)
+    if out == JSON and README.is_file():
+        replace_block(README, BLOCK, table(result))
+    typer.echo(table(result))
+
+
+def table(result: dict[str, Any]) -> str:
+    """The README's table."""
+    heads = ["target bpp", "files over", "mean miss", "worst miss", "PSNR", "encode s"]
+    rows = [
+        [
+            f"{row['target_bpp']:g}", f"{row['over']} of {row['pictures']}",
+            f"{100 * row['mean_miss']:.2f} %", f"{100 * row['worst_miss']:.2f} %",
+            f"{row['psnr']:.2f}", f"{row['encode_seconds']:.1f}",
+        ]
+        for row in result["means"]
+    ]  # fmt: skip
+    about = (
+        f"Miss is how far below its target a whole file is. Weights `{result['weights']}`, "
+        f"{result['machine']['torch_threads']} torch threads."
+    )
+    return f"{markdown(heads, rows)}\n\n{about}"
 
 
 if __name__ == "__main__":

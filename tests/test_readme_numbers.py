@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hqcodec.benchmarks import ablation, contexts
+from hqcodec.benchmarks import ablation, contexts, effort, targets
 from hqcodec.benchmarks.report import markers, readme_tables
 from hqcodec.benchmarks.results import read_result
 
@@ -15,7 +15,13 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize(
     ("name", "tables"),
-    [("kodak", readme_tables), ("ablation", ablation.table), ("contexts", contexts.table)],
+    [
+        ("kodak", readme_tables),
+        ("ablation", ablation.table),
+        ("contexts", contexts.table),
+        ("effort", effort.table),
+        ("targets", targets.table),
+    ],
 )
 def test_tables_of_the_readme_come_from_the_committed_json(
     name: str, tables: Callable[[Any], str]
