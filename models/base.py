@@ -55,7 +55,8 @@ class Model(nn.Module, ABC):
     # another decoder may show the same file
     transform_prefixes: tuple[str, ...] = ("encoder.", "decoder.")
     # distance [B] of x_hat and x [B,3,H,W]; when the trainer sets it, `loss` returns its mean as
-    # "lpips", and the trainer adds that to what is minimised
+    # "lpips" and that of its logarithm as "log_lpips", and the trainer adds them to what is
+    # minimised
     perceptual: Callable[[Tensor, Tensor], Tensor] | None = None
 
     @abstractmethod
@@ -133,6 +134,11 @@ class Model(nn.Module, ABC):
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """What the optimizer gets; a model may give its codebooks a rate of their own."""
         return [{"params": list(self.parameters()), "lr": lr}]
+
+
+def lpips_terms(distance: Tensor) -> dict[str, Tensor]:
+    """What `loss` returns of a perceptual distance [B]."""
+    return {"lpips": distance.mean(), "log_lpips": distance.clamp(min=1e-4).log().mean()}
 
 
 def frequencies(weights: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hqcodec.errors import HqcodecError
-from hqcodec.models.base import Batch, Layer, Model
+from hqcodec.models.base import Batch, Layer, Model, lpips_terms
 from hqcodec.models.blocks import PictureDecoder, ResBlock
 from hqcodec.models.hierarchy import Encoder
 from hqcodec.models.hierarchy import HQVAEConfig as HQVAEConfig
@@ -104,7 +104,7 @@ class HQVAE(Model):
             of every prefix of each chain, eqs 7, 15.
         entropy: of the posterior (2), summed over the layers.
         psnr: of the mean squared error of all layers. perplexity_l: of the codes of layer l >= 1.
-        variance_l: s_l^2 (stochastic). lpips: of all layers, if the trainer asks for it (App. F.5).
+        variance_l: s_l^2 (stochastic). lpips, log_lpips: of all layers, if asked for (App. F.5).
         """
         x = self.pad(x)
         levels = self._path(x, self._train(math.exp(-self.config.temperature_decay * step)))
@@ -120,7 +120,7 @@ class HQVAE(Model):
         }
         terms["loss"] = terms["distortion"] + terms["latent"] - terms["entropy"]
         if self.perceptual is not None:
-            terms["lpips"] = self.perceptual(pictures[-1], x).mean()
+            terms |= lpips_terms(self.perceptual(pictures[-1], x))
         terms["psnr"] = -10 * errors[-1].detach().log10()
         for n, (q, layer) in enumerate(zip(quantized, self.layers, strict=True), 1):
             terms[f"perplexity_{n}"] = perplexity(q.codes, layer.codebook)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from hqcodec.models.base import lpips_terms
 from hqcodec.models.codebooks import grid_of
 from hqcodec.models.quantize import perplexity
 
@@ -50,7 +51,7 @@ def loss(model: "Photo", x: Tensor) -> dict[str, Tensor]:
     total = (error + commitment) / rate_lambda + nats + codebook
     out["loss"] = (weight * total).mean()
     if model.perceptual is not None:
-        out["lpips"] = model.perceptual(x_hat, x).mean()
+        out |= lpips_terms(model.perceptual(x_hat, x))
     with torch.no_grad():
         psnr = -10 * (error / (3 * c.patch**2)).clamp(min=1e-9).log10()
         bpp = nats / c.patch**2 / log(2)

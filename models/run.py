@@ -35,6 +35,7 @@ class TrainConfig:
     start: str = ""  # weights file to start from, instead of the model's own start
     freeze: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
     lpips: float = 0.0  # weight of LPIPS in the loss
+    log_lpips: float = 0.0  # of its logarithm: a per cent counts the same at every rate
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def train_step(state: State, run: Run, x: Tensor) -> dict[str, float]:
         terms = model.loss(x, state.step)
     total = terms["loss"]
     if "lpips" in terms:
-        total = total + t.lpips * terms["lpips"]
+        total = total + t.lpips * terms["lpips"] + t.log_lpips * terms["log_lpips"]
     if not bool(total.isfinite()):
         raise HqcodecError(f"the loss is {float(total)} at step {state.step}; lower `lr` or `clip`")
     state.optimizer.zero_grad(set_to_none=True)
@@ -135,7 +135,7 @@ def train(
         raise HqcodecError(f"{out} holds another run; give another --out, or the config it was for")
     pictures = data.load(source, t.tile, t.held_out)
     state = make_state(run, pictures, device)
-    if t.lpips:
+    if t.lpips or t.log_lpips:
         metric = load_lpips("alex", lpips).to(device)
         state.model.perceptual = lambda x, y: metric(*pad_and_trim(x, y))
     record.write_text(described)
@@ -181,7 +181,7 @@ def finish(
         check_frozen(state.model, run)
         metadata = zoo.save(state.model, target, run.name, run.description)
     options = f" --start {Path(t.start).name}" if t.start else ""
-    options += " --lpips WEIGHTS" if t.lpips else ""
+    options += " --lpips WEIGHTS" if t.lpips or t.log_lpips else ""
     inside = sorted(p.name for p in source.iterdir() if p.is_dir()) if source.is_dir() else []
     folders = source.name + (f" ({', '.join(inside)})" if inside else "")
     counts = f"{len(pictures.train)} pictures, {len(pictures.held_out)} more held out"

@@ -1,5 +1,6 @@
 """The contract of models/base.py, over every configuration of every family."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -208,3 +209,5 @@ def test_every_model_reports_lpips_when_the_trainer_asks(name: str) -> None:
     terms = model.loss(pictures(6, (32, 32)), 0)
     assert terms["lpips"].requires_grad
     assert 0 < terms["lpips"].item() < 1
+    assert terms["log_lpips"].requires_grad
+    assert terms["log_lpips"].item() <= math.log(terms["lpips"].item()) + 1e-6  # Jensen
