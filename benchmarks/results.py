@@ -11,10 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import hqcodec
 from hqcodec.errors import FormatError
 
 SCHEMA = 1  # of the JSON
-PACKAGES = ("hqcodec", "torch", "numpy", "pillow", "constriction", "pytorch-msssim")
+PACKAGES = ("torch", "numpy", "pillow", "constriction", "pytorch-msssim")
 
 # A result: {schema, what, versions, machine, metrics, codecs, pictures, failures, notes, means,
 # records}. A list of dicts takes a line for each, all else a line for each key.
@@ -89,7 +90,7 @@ def mean(group: Sequence[Record]) -> dict[str, Any]:
 
 def environment(threads: int) -> Result:
     """Versions and machine, as far as they matter and tell nothing about whose machine it is."""
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "hqcodec": hqcodec.__version__}
     for package in PACKAGES:
         try:
             versions[package] = version(package)
