@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from hqcodec.benchmarks.report import RATES, at_rate, curve, markdown, percent, replace_block
-from hqcodec.errors import HqcodecError
+from hqcodec.benchmarks.script import run
 
 JSON = Path("benchmarks/ablation.json")
 README = Path("README.md")
@@ -123,7 +123,4 @@ def table(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(ablation)
-    except HqcodecError as error:
-        raise SystemExit(f"ablation: {error}") from error
+    run(ablation)

@@ -18,6 +18,7 @@ from torch import Tensor
 from hqcodec import api, entropy
 from hqcodec.benchmarks.report import markdown, percent, replace_block
 from hqcodec.benchmarks.results import SCHEMA, environment, write_result
+from hqcodec.benchmarks.script import run
 from hqcodec.benchmarks.sweep import find_pictures
 from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
@@ -137,7 +138,4 @@ def table(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(contexts)
-    except HqcodecError as error:
-        raise SystemExit(f"contexts: {error}") from error
+    run(contexts)

@@ -13,6 +13,7 @@ import typer
 from PIL import Image, ImageDraw
 
 from hqcodec.benchmarks.metrics import psnr, rmse
+from hqcodec.benchmarks.script import run
 from hqcodec.errors import HqcodecError
 
 CROP = 256  # pixels of the middle shown side by side
@@ -121,7 +122,4 @@ def side_by_side(columns: list[list[tuple[str, Image.Image]]], target: Path) -> 
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(demo)
-    except HqcodecError as error:
-        raise SystemExit(f"demo: {error}") from error
+    run(demo)

@@ -17,8 +17,8 @@ from hqcodec.benchmarks.curves import bd_rate, decibels
 from hqcodec.benchmarks.metrics import make_judge
 from hqcodec.benchmarks.report import curve, markdown, percent, pictures, replace_block
 from hqcodec.benchmarks.results import Result, write_result
+from hqcodec.benchmarks.script import run
 from hqcodec.benchmarks.sweep import find_pictures, sweep
-from hqcodec.errors import HqcodecError
 from hqcodec.limits import EFFORTS
 from hqcodec.models.base import Model
 
@@ -82,7 +82,4 @@ def table(result: Result) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(effort)
-    except HqcodecError as error:
-        raise SystemExit(f"effort: {error}") from error
+    run(effort)

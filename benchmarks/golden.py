@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from hqcodec.benchmarks.results import environment, read_result, write_result
+from hqcodec.benchmarks.script import run
 from hqcodec.errors import HqcodecError
 
 SCHEMA = 1
@@ -96,7 +97,4 @@ def golden(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(golden)
-    except HqcodecError as error:
-        raise SystemExit(f"golden: {error}") from error
+    run(golden)

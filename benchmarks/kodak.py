@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from hqcodec.benchmarks.script import run
 from hqcodec.errors import HqcodecError
 
 JSON = Path("benchmarks/kodak.json")
@@ -47,7 +48,4 @@ def kodak(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(kodak)
-    except HqcodecError as error:
-        raise SystemExit(f"kodak: {error}") from error
+    run(kodak)

@@ -18,6 +18,7 @@ from PIL import Image
 
 from hqcodec.benchmarks.demo import sample
 from hqcodec.benchmarks.results import environment, write_result
+from hqcodec.benchmarks.script import run
 from hqcodec.errors import HqcodecError
 
 SIZES = ((768, 512), (2048, 1536), (4000, 3000))  # pixels
@@ -87,7 +88,4 @@ def speed(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(speed)
-    except HqcodecError as error:
-        raise SystemExit(f"speed: {error}") from error
+    run(speed)

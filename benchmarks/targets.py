@@ -21,8 +21,8 @@ from hqcodec import container
 from hqcodec.benchmarks.metrics import psnr, rmse
 from hqcodec.benchmarks.report import markdown, replace_block
 from hqcodec.benchmarks.results import environment, write_result
+from hqcodec.benchmarks.script import run
 from hqcodec.benchmarks.sweep import find_pictures, load_pixels
-from hqcodec.errors import HqcodecError
 from hqcodec.models.base import Model
 
 JSON = Path("benchmarks/targets.json")
@@ -115,7 +115,4 @@ def table(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(targets)
-    except HqcodecError as error:
-        raise SystemExit(f"targets: {error}") from error
+    run(targets)
