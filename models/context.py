@@ -105,7 +105,7 @@ class Context(nn.Module):
         blind: see nothing at all, which makes static tables.
         """
         super().__init__()
-        self.kinds, self.codebook, self.steps, self.blind = kinds, codebook, steps, blind
+        self.codebook, self.steps = codebook, steps
         self.scalars = kinds[0][0] * kinds[0][1]
         dim = self.scalars + kinds[1][0] * kinds[1][1]
         self.strong = steps[-1].start * kinds[1][1]

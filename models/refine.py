@@ -70,22 +70,22 @@ def descend(model: "Photo", x: Tensor, z: Tensor, free: Tensor, layers: int, ste
     best, least = z, float("inf")
     for step in range(steps + 1):
         y, nats = model.quantized(z, layers)
-        error, gradient = distortion(model, x, y)
-        cost = error / rate_lambda + nats
+        with torch.enable_grad():
+            error = distortion(model, x, y.requires_grad_())
+        cost = error.item() / rate_lambda + nats
         if cost < least:
             best, least = z, cost
-        z = z + free * PULL ** (step + 1) * (y - gradient / 2 - z)
+        if step < steps:
+            (gradient,) = torch.autograd.grad(error, y)
+            z = z + free * PULL ** (step + 1) * (y.detach() - gradient / 2 - z)
     return best
 
 
-def distortion(model: "Photo", x: Tensor, y: Tensor) -> tuple[float, Tensor]:
-    """Squared error of the picture [1,3,H,W] decoded from y [1,D,h,w], and its gradient [1,D,h,w].
+def distortion(model: "Photo", x: Tensor, y: Tensor) -> Tensor:
+    """Squared error of the picture [1,3,H,W] decoded from y [1,D,h,w].
 
     The float decoder, clamped as a file's pixels are; what pads the picture does not count.
     """
-    with torch.enable_grad():
-        y = y.detach().requires_grad_()
-        x_hat = model.decoder(y)[..., : x.shape[-2], : x.shape[-1]].clamp(0, 1)
-        error = (x_hat - x).square().sum()
-        (gradient,) = torch.autograd.grad(error, y)
-    return error.item(), gradient
+    x_hat = model.decoder(y)[..., : x.shape[-2], : x.shape[-1]].clamp(0, 1)
+    error: Tensor = (x_hat - x).square().sum()
+    return error
