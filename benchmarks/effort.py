@@ -34,7 +34,7 @@ def at_effort(effort: int, codec: Codec, model: Model) -> Codec:
     def encode(picture: Image.Image, layers: int) -> bytes:
         return hqcodec.compress(picture, model=model, layers=layers, effort=effort)
 
-    return replace(codec, name=f"effort {effort}", encode=encode)
+    return replace(codec, name=f"effort {effort}", encode=encode, others={})
 
 
 def gains(result: Result, metric: str) -> dict[str, float | None]:
