@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 TOTAL = 1 << 24  # frequencies of one symbol sum to this (constriction's precision)
+SOFT = 0.02  # LPIPS that hardly anybody sees
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,8 @@ class Model(nn.Module, ABC):
 
 
 def lpips_terms(distance: Tensor) -> dict[str, Tensor]:
-    """What `loss` returns of a perceptual distance [B]."""
-    return {"lpips": distance.mean(), "log_lpips": distance.clamp(min=1e-4).log().mean()}
+    """What `loss` returns of a perceptual distance [B]; SOFT keeps flat crops from ruling."""
+    return {"lpips": distance.mean(), "log_lpips": (distance + SOFT).log().mean()}
 
 
 def frequencies(weights: Tensor) -> Tensor:

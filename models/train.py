@@ -20,8 +20,9 @@ from hqcodec.models import data, zoo
 from hqcodec.models.base import Model
 from hqcodec.models.card import surroundings, write_card
 from hqcodec.models.checkpoint import State, load_checkpoint, save_checkpoint
-from hqcodec.models.lpips import load_lpips, pad_and_trim
+from hqcodec.models.lpips import load_lpips, shift
 from hqcodec.models.run import Run, TrainConfig
+from hqcodec.models.widen import widen
 
 
 def rate_factor(config: TrainConfig, step: int) -> float:
@@ -61,8 +62,14 @@ def make_state(run: Run, pictures: data.Pictures, device: str) -> State:
 
 
 def load_fitting(model: Model, t: TrainConfig) -> tuple[str, ...]:
-    """Take from `t.start` what has the model's names and shapes; the names taken."""
+    """Take from `t.start` what has the model's names and shapes, transforms also into wider ones.
+
+    Returns the names taken.
+    """
     found, own = safetensors.torch.load_file(zoo.path(t.start)), model.state_dict()
+    for key in found.keys() & own.keys():
+        if key.startswith(model.transform_prefixes) and not (t.freeze and key.startswith(t.freeze)):
+            found[key] = widen(found[key], own[key])
     taken = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
     missing = [k for k in own if k not in taken]
     if not taken or any(k.startswith(t.freeze) for k in missing if t.freeze):
@@ -137,7 +144,7 @@ def train(
     state = make_state(run, pictures, device)
     if t.lpips or t.log_lpips:
         metric = load_lpips("alex", lpips).to(device)
-        state.model.perceptual = lambda x, y: metric(*pad_and_trim(x, y))
+        state.model.perceptual = lambda x, y: metric(*shift(x, y))
     record.write_text(described)
     if checkpoint.exists():
         load_checkpoint(state, checkpoint)
@@ -205,7 +212,7 @@ def check_decoder_run(run: Run, model: Model) -> None:
     loose = [name for name, p in model.named_parameters() if p.requires_grad]
     if others := [name for name in loose if not name.startswith(zoo.DECODER)]:
         raise HqcodecError(f"a decoder is to be trained alone; add {others[0]!r} to `freeze`")
-    if zoo.load(run.train.start).config != model.config:
+    if not zoo.same_codes(zoo.load(run.train.start).config, model.config):
         raise HqcodecError(f"[model] is not the config of {run.train.start}, which it must be")
 
 

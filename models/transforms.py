@@ -30,6 +30,8 @@ class PhotoConfig:
     commitment: float = 1.0  # the posterior's own weight: 1 / 2 s_l^2 = 1 / lambda_l
     widths: tuple[int, ...] = (48, 96, 144)  # channels at strides 4, 8, 16
     encoder_depth: tuple[int, ...] = (1, 1, 2)  # residual blocks at these strides
+    # Keys decoder_* shape the decoder alone: another decoder of the same codes may differ in them.
+    decoder_widths: tuple[int, ...] = ()  # as the encoder's
     decoder_depth: tuple[int, ...] = (1, 2, 2)
     context: int = 64  # hidden channels of the context models
     strong: int = 12  # vectors that are coded before the others
@@ -93,7 +95,7 @@ class Decoder(nn.Module):
     def __init__(self, c: PhotoConfig) -> None:
         """The branch's last layer starts at zero."""
         super().__init__()
-        a, b, d = c.widths
+        a, b, d = c.decoder_widths or c.widths
         self.linear = Conv(c.dim, 3 * c.patch**2)
         self.shuffle = nn.PixelShuffle(c.patch)
         self.branch = nn.Sequential(

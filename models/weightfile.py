@@ -4,7 +4,7 @@ There are two kinds, with these keys under `hqcodec`:
 
     both      kind, name, family, hash, digest, description, license
     model     config, layers ([stride, groups, codebook] each); tensors: all
-    decoder   model (whose it is, by name); tensors: `decoder.*`
+    decoder   model (whose it is, by name), config (its keys decoder_*); tensors: `decoder.*`
 
 hash: SHA-256 of config and tensors that decoding codes reads, see `zoo.codes_hash`; a .hqc file
 carries its first four bytes, and a decoder fits the model with the same. digest: SHA-256 of the

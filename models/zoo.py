@@ -134,14 +134,17 @@ def load(
     metadata = read_metadata(weights)
     if metadata["kind"] == "decoder":
         raise UnknownModelError(f"{weights}: a decoder of model {metadata['model']!r}, not a model")
-    state = read_tensors(weights)
+    state, config = read_tensors(weights), metadata["config"]
+    own: dict[str, Tensor] = {}
+    if decoder != FIDELITY:
+        found, own = read_decoder(decoder_path(model, decoder), metadata)
+        config = config | found
     try:
-        made = build(metadata["family"], metadata["config"])
+        made = build(metadata["family"], config)
         if codes_hash(state, made, metadata["config"]) != metadata["hash"]:
             raise UnknownModelError(f"{weights}: weights are damaged, their hash differs")
-        if decoder != FIDELITY:
-            kept = {key: x for key, x in state.items() if not key.startswith(DECODER)}
-            state = kept | read_decoder(decoder_path(model, decoder), metadata)
+        if own:
+            state = {key: x for key, x in state.items() if not key.startswith(DECODER)} | own
         made.float().load_state_dict(state)  # whatever torch's default dtype
         made.to(device)
     except (RuntimeError, TypeError, AssertionError) as error:
@@ -152,8 +155,8 @@ def load(
     return made.eval()
 
 
-def read_decoder(file: Path, model: dict[str, Any]) -> "dict[str, Tensor]":
-    """Tensors of a decoder's file, if it was made for the weights with the metadata `model`."""
+def read_decoder(file: Path, model: dict[str, Any]) -> "tuple[dict[str, Any], dict[str, Tensor]]":
+    """Config and tensors of a decoder's file, if it was made for weights with metadata `model`."""
     metadata = read_metadata(file)
     if metadata["kind"] != "decoder":
         raise UnknownModelError(f"{file}: a whole model, not a decoder")
@@ -162,7 +165,7 @@ def read_decoder(file: Path, model: dict[str, Any]) -> "dict[str, Tensor]":
             f"{file}: a decoder for other weights of {metadata['model']!r} "
             f"({metadata['hash'][:8]}); those given are {model['name']!r} ({model['hash'][:8]})"
         )
-    return read_tensors(file)
+    return metadata.get("config", {}), read_tensors(file)
 
 
 def save(
@@ -197,7 +200,7 @@ def save_decoder(
     if others := [key for key in changed(model, start) if not key.startswith(DECODER)]:
         raise HqcodecError(f"{others[0]} is not what it is in {start}; the decoder would not fit")
     state, owner = halves(model), read_metadata(path(start))
-    if load(start).config != model.config:
+    if not same_codes(load(start).config, model.config):
         raise HqcodecError(f"the config is not that of {start}; the decoder would not fit")
     return write_weights(
         target,
@@ -207,11 +210,24 @@ def save_decoder(
             "name": name,
             "model": owner["name"],
             "family": model.family,
+            "config": {k: v for k, v in asdict(model.config).items() if is_decoders(k)},
             "hash": owner["hash"],
             "description": description,
             "license": owner["license"],
         },
     )
+
+
+def is_decoders(key: str) -> bool:
+    """Whether a key of a config shapes the decoder alone."""
+    return key.startswith("decoder_")
+
+
+def same_codes(first: Any, second: Any) -> bool:
+    """Whether two configs differ at most in how the decoder is shaped."""
+    mine, other = asdict(first), asdict(second)
+    keys = mine.keys() | other.keys()
+    return all(is_decoders(key) or mine.get(key) == other.get(key) for key in keys)
 
 
 def changed(model: "Model", start: str | Path) -> list[str]:

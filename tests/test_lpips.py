@@ -15,7 +15,7 @@ from hqcodec.models.lpips import (
     Lpips,
     find_weights,
     load_lpips,
-    pad_and_trim,
+    shift,
 )
 
 NETS = ("alex", "squeeze")
@@ -171,9 +171,16 @@ def test_an_unknown_backbone_is_named_with_the_known_ones() -> None:
         load_lpips("vgg")
 
 
-def test_pad_and_trim_moves_both_pictures_alike_and_keeps_their_size() -> None:
+def test_shift_cuts_both_pictures_alike_at_random_and_leaves_enough_to_judge() -> None:
     x = torch.rand(2, 3, 40, 56)
-    first, second = pad_and_trim(x, x)
-    assert torch.equal(first, second)
-    assert first.shape == x.shape
-    assert not torch.equal(first, pad_and_trim(x, x)[0])
+    shapes = set()
+    for _ in range(400):
+        first, second = shift(x, x)
+        assert torch.equal(first, second)
+        height, width = first.shape[-2:]
+        assert torch.equal(first, x[..., 40 - height :, 56 - width :])
+        shapes.add((height, width))
+    assert {height for height, _ in shapes} == set(range(32, 41))  # 32 pixels always stay
+    assert {41, 56} <= {width for _, width in shapes} <= set(range(41, 57))
+    small = torch.rand(1, 3, 8, 8)
+    assert shift(small, small)[0].shape == small.shape

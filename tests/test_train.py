@@ -180,6 +180,26 @@ def test_a_run_for_a_decoder_exports_it_alone(
     assert zoo.read_metadata(start)["hash"] in card and "lpips" in card
 
 
+def test_a_decoder_may_be_wider_than_that_of_its_model(folder: Path, tmp_path: Path) -> None:
+    for _ in train.train(RUN, folder, tmp_path / "first"):
+        pass
+    start = str(tmp_path / "first" / "small.safetensors")
+    frozen = ("encoder.", "codebooks.", "contexts.")
+    wide = {**RUN.model, "decoder_widths": (10, 9, 12)}
+    run = replace(RUN, model=wide, train=replace(SHORT, start=start, freeze=frozen), decoder="wide")
+    narrow, wider = zoo.load(start), zoo.build(run.family, run.model)
+    assert len(train.load_fitting(wider, run.train)) == len(wider.state_dict())
+    y = torch.randn(1, narrow.config.dim, 3, 2)
+    torch.testing.assert_close(wider.decoder(y), narrow.decoder(y))  # it starts as the same map
+    for _ in train.train(run, folder, tmp_path / "second"):
+        pass
+    loaded = zoo.load(start, decoder=tmp_path / "second" / "small.wide.safetensors")
+    assert loaded.config.decoder_widths == (10, 9, 12)
+    assert loaded.hash == narrow.hash
+    codes = narrow.encode(torch.rand(1, 3, 32, 32))
+    assert not torch.equal(loaded.decode(codes), narrow.decode(codes))
+
+
 class Distance(torch.nn.Module):
     """In the place of LPIPS."""
 
