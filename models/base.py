@@ -146,10 +146,11 @@ def frequencies(weights: Tensor) -> Tensor:
     """Frequencies for `Batch` in proportion to whole weights >= 0: [...,K] -> [...,K] float64.
 
     Exact on every machine: float64 products of whole numbers below 2^53, one correctly rounded
-    division each; what rounding down leaves, less than K, goes to code 0.
+    division each; what rounding down leaves, less than K, goes to code 0. Weights that are float64
+    already are overwritten.
     """
-    w = weights.to(torch.float64)
-    free = TOTAL - w.shape[-1]
-    f = (w * free).div_(w.sum(-1, keepdim=True)).floor_()
+    f = weights.to(torch.float64)
+    free, total = TOTAL - f.shape[-1], f.sum(-1, keepdim=True)
+    f = f.mul_(free).div_(total).floor_()
     f[..., 0] += free - f.sum(-1)
     return f

@@ -21,6 +21,7 @@ for the codes below it, but costs bits that this order does not.
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hqcodec.models.exact import Conv, rectify, snap
@@ -163,10 +164,10 @@ class Context(nn.Module):
         """Logits [n,groups of the step,K] at chosen positions; rows: their features [n,C]."""
         step = self.steps[number]
         weight, bias = linear(self.middle[step.kind])
-        rows = rectify(rows @ weight.T + bias)
+        rows = rectify(F.linear(rows, weight, bias))
         chosen = slice(step.start * self.codebook, step.end * self.codebook)
         weight, bias = (part[chosen] for part in linear(self.out[step.kind]))
-        return snap(rows @ weight.T + bias).view(len(rows), -1, self.codebook)
+        return snap(F.linear(rows, weight, bias)).view(len(rows), -1, self.codebook)
 
 
 def linear(conv: nn.Module) -> tuple[Tensor, Tensor]:

@@ -36,7 +36,7 @@ def snap(x: Tensor) -> Tensor:
     """Nearest activation on the grid, if `x` is float64; any other dtype passes unchanged."""
     if x.dtype != torch.float64:
         return x
-    return x.mul(GRID).round_().div_(GRID).clamp_(-LIMIT, LIMIT)
+    return x.mul(GRID).round_().clamp_(-LIMIT * GRID, LIMIT * GRID).mul_(1 / GRID)
 
 
 def rectify(x: Tensor) -> Tensor:
@@ -89,11 +89,12 @@ class Residual(nn.Module):
     """x + conv(rectify(conv(x))), both 3x3: [B,C,h,w] -> [B,C,h,w]."""
 
     def __init__(self, width: int) -> None:
-        """The branch starts small, so that a stack of them starts near the identity."""
+        """The branch starts at zero, so that a stack of them starts as the identity."""
         super().__init__()
         self.first = Conv(width, width, 3)
         self.second = Conv(width, width, 3)
-        nn.init.normal_(self.second.weight, std=0.1 * (9 * width) ** -0.5)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,C,h,w] -> [B,C,h,w]."""
@@ -135,5 +136,5 @@ def softmax_frequencies(logits: Tensor) -> Tensor:
     table = exponentials()
     logits = logits.float()  # exact: multiples of 2^-12 up to 512 have 21 bits
     behind = logits.amax(-1, keepdim=True) - logits
-    index = behind.mul_(LOGIT_GRID).round_().clamp_(max=len(table) - 1)
-    return frequencies(table[index.to(torch.int32)])
+    index = behind.mul_(LOGIT_GRID).round_().clamp_(max=len(table) - 1).to(torch.int32)
+    return frequencies(table.index_select(0, index.flatten()).view(index.shape))

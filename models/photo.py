@@ -30,7 +30,7 @@ from hqcodec.models.exact import GRID, exact_copy, softmax_frequencies
 from hqcodec.models.refine import refine
 from hqcodec.models.transforms import Decoder, Encoder, PhotoConfig, reach, tiled
 
-CHUNK = 2048  # positions whose logits are held at a time
+CHUNK = 512  # positions whose logits are held at a time: few enough for the cache
 TILE = 64  # positions a side that a transform sees at a time
 
 

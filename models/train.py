@@ -40,7 +40,7 @@ def make_state(run: Run, pictures: data.Pictures, device: str) -> State:
     torch.manual_seed(t.seed)
     model = zoo.build(run.family, run.model)
     loaded = load_fitting(model, t) if t.start else ()
-    if len(loaded) < len(model.state_dict()):
+    if any(key not in loaded for key in model.state_dict() if not key.startswith(zoo.DECODER)):
         x = data.crops(pictures.train, 512, t.crop, t.seed, 2**31, t.shrink)
         model.initialize(x, loaded)
     model.to(device)
