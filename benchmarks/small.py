@@ -237,7 +237,7 @@ def errors(row: dict[str, Any]) -> str:
     text = f"{row['rmse']:.2f}"
     if row["lpips"] is not None:
         text += f" / {row['lpips']:.3f}"
-    return text + f" ({row['over']} over)" * (row["over"] > 0)
+    return f"{text} ({row['over']} over)" if row["over"] else text
 
 
 if __name__ == "__main__":
