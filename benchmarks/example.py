@@ -29,7 +29,7 @@ def example(
         demo(None, Path(folder), model)
         with Image.open(Path(folder, "side_by_side.png")) as sheet:
             shown = sheet.crop((0, 0, min(sheet.width, COLUMNS * (CROP + GAP) - GAP), sheet.height))
-    shown.save(PNG)
+    shown.save(PNG, optimize=True)
     typer.echo(f"wrote {PNG}")
 
 
