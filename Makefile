@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo
 
-.PHONY: demo check kodak clean
+.PHONY: demo check kodak numbers clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m hqcodec.benchmarks.demo --out $(OUT)
@@ -21,6 +21,14 @@ check: $(VENV)/.installed
 # Regenerates the measurements, the plot and the README's tables: make kodak DIR=path/to/kodak
 kodak: $(VENV)/.installed
 	$(BIN)/python -m hqcodec.benchmarks.kodak $(DIR) $(if $(LPIPS),--lpips $(LPIPS))
+
+# Regenerates every number and figure of the README: make numbers DIR=path/to/kodak LPIPS=path/to/weights
+# More: TILES= sheet of CIFAR-10's test pictures, PHOTOS= photographs to train the ablation on,
+# ONLY= one step, FROM= the step to begin with
+numbers: $(VENV)/.installed
+	$(BIN)/python -m hqcodec.benchmarks.numbers $(DIR) $(if $(LPIPS),--lpips $(LPIPS)) \
+		$(if $(TILES),--tiles $(TILES)) $(if $(PHOTOS),--photos $(PHOTOS)) \
+		$(if $(ONLY),--only $(ONLY)) $(if $(FROM),--from $(FROM))
 
 # torch comes first and by version, because the dependency alone would bring its CUDA build on Linux.
 # Strict editable installs link files one by one, so a new file needs a new install.

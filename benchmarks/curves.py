@@ -11,9 +11,9 @@ Floats = NDArray[np.float64]
 
 def decibels(name: str, value: float) -> float:
     """A metric as a quality where more is better, about linear in the logarithm of the rate."""
-    if name == "ms_ssim":
+    if name in ("ssim", "ms_ssim"):
         return -10 * math.log10(max(1 - value, 1e-12))
-    if name == "lpips":
+    if name.startswith("lpips"):
         return -10 * math.log10(max(value, 1e-12))
     return value
 
@@ -36,16 +36,41 @@ def bd_rate(
     low, high = max(e[0] for e in ends), min(e[1] for e in ends)
     if not low < high:
         return None
-    knots = np.concatenate([[low, high], *(q for _, q in both)])
+    (r1, q1), (r2, q2) = both
+    return 100 * math.expm1(mean_gap((q1, r1), (q2, r2), low, high))
+
+
+def bd_quality(
+    curve: Sequence[tuple[float, float]],
+    anchor: Sequence[tuple[float, float]],
+    rates: tuple[float, float] = (0.0, math.inf),
+) -> float | None:
+    """Quality that `curve` has more than `anchor` at equal rate, in the unit of the qualities.
+
+    Bjontegaard's delta PSNR (VCEG-M33), or that of another metric: like `bd_rate`, but with PCHIP
+    for quality over log rate, and the mean over the log rates that both curves have within
+    `rates`. None: no overlap.
+    """
+    both = [ascending(points) for points in (curve, anchor)]
+    if any(len(r) < 2 for r, _ in both):
+        return None
+    low, high = log_rates(rates)
+    low, high = max(low, *(r[0] for r, _ in both)), min(high, *(r[-1] for r, _ in both))
+    return mean_gap(both[0], both[1], low, high) if low < high else None
+
+
+def mean_gap(a: tuple[Floats, Floats], b: tuple[Floats, Floats], low: float, high: float) -> float:
+    """Mean over low..high of a - b, each (x rising, y) interpolated by PCHIP; exact."""
+    knots = np.concatenate([[low, high], a[0], b[0]])
     knots = np.unique(knots.clip(low, high))
     middles = (knots[:-1] + knots[1:]) / 2
 
     def gap(at: Floats) -> Floats:
-        return pchip(both[0][1], both[0][0], at) - pchip(both[1][1], both[1][0], at)
+        return pchip(*a, at) - pchip(*b, at)
 
     # Simpson's rule is exact here: between two knots the gap is one cubic.
     area = np.diff(knots) * (gap(knots[:-1]) + 4 * gap(middles) + gap(knots[1:])) / 6
-    return 100 * math.expm1(float(area.sum()) / (high - low))
+    return float(area.sum()) / (high - low)
 
 
 def ascending(points: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
@@ -60,10 +85,14 @@ def ascending(points: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
 
 def quality_within(r: Floats, q: Floats, rates: tuple[float, float]) -> tuple[float, float]:
     """The lowest and highest quality of a curve between two rates (log rates r, qualities q)."""
-    with np.errstate(divide="ignore"):
-        bounds = np.log(np.array(rates, dtype=np.float64)).clip(r[0], r[-1])
-    low, high = pchip(r, q, bounds)
+    low, high = pchip(r, q, np.array(log_rates(rates)).clip(r[0], r[-1]))
     return float(low), float(high)
+
+
+def log_rates(rates: tuple[float, float]) -> tuple[float, float]:
+    """The logarithms of two rates, of which the first may be 0."""
+    low, high = rates
+    return math.log(low) if low > 0 else -math.inf, math.log(high)
 
 
 def pchip(x: Floats, y: Floats, at: Floats) -> Floats:

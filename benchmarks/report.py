@@ -1,6 +1,7 @@
 """Tables from the JSON of a sweep, and the block of the README that is made of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,14 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from hqcodec.benchmarks.curves import bd_rate, decibels, pchip
+from hqcodec.benchmarks.curves import bd_quality, bd_rate, decibels, pchip
 from hqcodec.benchmarks.results import Result, replace_text
 from hqcodec.errors import FormatError
 
 OURS = "hqcodec"
 LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "lpips": "LPIPS"}
 NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
-RATES = (0.1, 1.0)  # bpp between which BD-rates are taken: small pictures that still look good
+RATES = (0.1, 1.0)  # bpp between which curves are compared: small files that still look good
 SHOWN = (0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.0)  # bpp at which codecs are compared
 NONE = "–"
 # column -> (heading, format)
@@ -50,21 +51,32 @@ def at_rate(points: Points, rate: float) -> float | None:
     return float(pchip(np.log(rates), values, np.log(np.array([rate])))[0])
 
 
-def bd_rates(result: Result, mine: str = OURS) -> dict[str, dict[str, float | None]]:
-    """Baseline -> metric -> BD-rate of a curve of ours in percent; negative: fewer bits.
+@dataclass(frozen=True)
+class Deltas:
+    """Bjontegaard's deltas of two curves: metric of LABELS -> value, None: no overlap.
 
-    Over the qualities that both reach within RATES. MS-SSIM and LPIPS are compared as
-    -10 log10(1 - MS-SSIM) and -10 log10(LPIPS), which are about linear in the log of the rate.
+    rate: bits more at equal quality, in percent. quality: dB more at equal rate. MS-SSIM and LPIPS
+    are compared as `decibels`: -10 log10(1 - MS-SSIM) and -10 log10(LPIPS).
     """
 
-    def against(codec: str, metric: str) -> float | None:
-        ours, theirs = (
-            [(rate, decibels(metric, value)) for rate, value in curve(result, name, metric)]
-            for name in (mine, codec)
-        )
-        return bd_rate(ours, theirs, RATES)
+    rate: dict[str, float | None]
+    quality: dict[str, float | None]
 
-    return {codec: {m: against(codec, m) for m in LABELS} for codec in baselines(result)}
+
+def deltas(result: Result, mine: str = OURS) -> dict[str, Deltas]:
+    """Baseline -> how a curve of ours compares with it, between RATES."""
+
+    def points(codec: str, metric: str) -> Points:
+        return [(rate, decibels(metric, value)) for rate, value in curve(result, codec, metric)]
+
+    def against(codec: str) -> Deltas:
+        pairs = {m: (points(mine, m), points(codec, m)) for m in LABELS}
+        return Deltas(
+            {m: bd_rate(*pair, RATES) for m, pair in pairs.items()},
+            {m: bd_quality(*pair, RATES) for m, pair in pairs.items()},
+        )
+
+    return {codec: against(codec) for codec in baselines(result)}
 
 
 def ours(result: Result) -> list[str]:
@@ -116,19 +128,39 @@ def rich_table(result: Result) -> Table:
 
 
 def bd_table(result: Result, mine: str = OURS) -> Table:
-    """BD-rates of a curve of ours, for a terminal."""
-    table = Table(title=f"BD-rate of {mine}, {RATES[0]} to {RATES[1]} bpp", box=box.SIMPLE_HEAD)
-    table.add_column("against")
-    for label in LABELS.values():
-        table.add_column(label, justify="right")
-    for codec, found in bd_rates(result, mine).items():
-        table.add_row(NAMES.get(codec, codec), *(percent(found[m]) for m in LABELS))
+    """Deltas of a curve of ours, for a terminal of 80 columns."""
+    table = Table(
+        title=f"{mine}: bits at equal quality, dB at equal bits "
+        f"(PCHIP, {RATES[0]} to {RATES[1]} bpp)",
+        box=box.SIMPLE_HEAD,
+    )
+    for i, heading in enumerate(bd_heading("against")):
+        table.add_column(heading, justify="right" if i else "left")
+    for codec, found in deltas(result, mine).items():
+        table.add_row(*bd_cells(codec, found))
     return table
+
+
+def bd_heading(first: str) -> list[str]:
+    """Headings of a table of `bd_cells`."""
+    return [first, *(f"BD-rate {x}" for x in LABELS.values()), "BD-PSNR"]
+
+
+def bd_cells(codec: str, found: Deltas) -> list[str]:
+    """A baseline, the BD-rate against it in each metric, and the BD-PSNR."""
+    gain = found.quality["psnr"]
+    rates = [percent(found.rate[m]) for m in LABELS]
+    return [NAMES.get(codec, codec), *rates, NONE if gain is None else signed(f"{gain:+.2f} dB")]
 
 
 def percent(value: float | None) -> str:
     """-12.3 % with a sign, or a dash."""
-    return NONE if value is None else f"{value:+.1f} %".replace("-", "−")
+    return NONE if value is None else signed(f"{value:+.1f} %")
+
+
+def signed(text: str) -> str:
+    """The same with a minus sign that is as wide as the plus."""
+    return text.replace("-", "−")
 
 
 def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -150,7 +182,8 @@ def readme_tables(result: Result) -> str:
     blocks += [
         f"All codecs at equal rates (interpolated, {NONE}: not reached):",
         markdown(["bpp", *heads], [same_rate(result, at, [*mine, *others]) for at in SHOWN]),
-        f"Bits at equal quality, {RATES[0]} to {RATES[1]} bpp; negative is fewer:",
+        f"Bits at equal quality (BD-rate; negative is fewer) and dB at equal bits (BD-PSNR; "
+        f"positive is better), {RATES[0]} to {RATES[1]} bpp, by PCHIP:",
         *(bd_markdown(result, codec) for codec in mine),
         provenance(result),
     ]
@@ -170,14 +203,9 @@ def layers_table(result: Result, codec: str) -> str:
 
 
 def bd_markdown(result: Result, mine: str) -> str:
-    """BD-rates of a curve of ours, a row a baseline."""
-    return markdown(
-        [f"BD-rate of {mine} against", *LABELS.values()],
-        [
-            [NAMES.get(codec, codec), *(percent(found[m]) for m in LABELS)]
-            for codec, found in bd_rates(result, mine).items()
-        ],
-    )
+    """Deltas of a curve of ours, a row a baseline."""
+    rows = [bd_cells(codec, found) for codec, found in deltas(result, mine).items()]
+    return markdown(bd_heading(f"{mine} against"), rows)
 
 
 def same_rate(result: Result, rate: float, codecs: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 Every figure is of a process of its own, the start of Python and torch included; `codec_seconds` is
 what is left of it without that start. The picture is the demo's photograph, enlarged, with noise.
+At the root of the repository it brings the README's table up to date too.
 """
 
 import os
@@ -17,10 +18,14 @@ import typer
 from PIL import Image
 
 from hqcodec.benchmarks.demo import sample
-from hqcodec.benchmarks.results import environment, write_result
+from hqcodec.benchmarks.report import markdown, replace_block
+from hqcodec.benchmarks.results import SCHEMA, Result, environment, write_result
 from hqcodec.benchmarks.script import run
 from hqcodec.errors import HqcodecError
 
+JSON = Path("benchmarks/speed.json")
+README = Path("README.md")
+BLOCK = "speed"
 SIZES = ((768, 512), (2048, 1536), (4000, 3000))  # pixels
 HQCODEC = (sys.executable, "-c", "from hqcodec.cli.main import main; main()")
 START = (sys.executable, "-c", "import sys, hqcodec; hqcodec.load(sys.argv[1])")
@@ -50,7 +55,7 @@ def paint(width: int, height: int) -> Image.Image:
 
 
 def speed(
-    out: Annotated[Path, typer.Option(help="JSON to write.")] = Path("benchmarks/speed.json"),
+    out: Annotated[Path, typer.Option(help="JSON to write.")] = JSON,
     model: Annotated[str, typer.Option(help="Name or path of a model.")] = "photo",
     largest: Annotated[int, typer.Option(help="Megapixels of the largest picture.")] = 12,
 ) -> None:
@@ -78,13 +83,43 @@ def speed(
                     }
                 )
     threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
-    write_result(
-        out, {"schema": 1, "start_seconds": start, **environment(threads), "records": records}
-    )
-    for record in records:
-        typer.echo(
-            "  ".join(f"{k} {v:.2f}" if isinstance(v, float) else f"{v}" for k, v in record.items())
+    result = {
+        "schema": SCHEMA,
+        "start_seconds": start,
+        **environment(threads),
+        "records": records,
+    }
+    write_result(out, result)
+    if out == JSON and README.is_file():
+        replace_block(README, BLOCK, table(result))
+    typer.echo(table(result))
+
+
+def table(result: Result) -> str:
+    """The README's table: a row a picture size."""
+    sizes: dict[tuple[int, int], dict[str, dict[str, Any]]] = {}
+    for record in result["records"]:
+        if "width" in record:
+            key = record["width"], record["height"]
+            sizes.setdefault(key, {})[record["what"]] = record
+    rows = []
+    for (width, height), by_command in sizes.items():
+        both = [by_command[command] for command in ("compress", "decompress")]
+        rows.append(
+            [
+                f"{width}x{height}",
+                *(f"{record['codec_seconds']:.1f}" for record in both),
+                *(f"{record['peak_megabytes']:,.0f}" for record in both),
+            ]
         )
+    heads = ["pixels", "compress s", "decompress s", "compress MB", "decompress MB"]
+    machine = result["machine"]
+    about = (
+        "Of the command line at the default number of layers, memory at its peak. Python, torch "
+        f"and the weights take {result['start_seconds']:.1f} s more to start. "
+        f"{machine['platform']}, {machine['cpus']} cores, {machine['torch_threads']} threads."
+    )
+    return f"{markdown(heads, rows)}\n\n{about}"
 
 
 if __name__ == "__main__":

@@ -99,11 +99,12 @@ def test_bd_rate_against_itself_is_0_and_against_twice_the_bits_minus_50() -> No
         ]  # fmt: skip
 
     means = rows("hqcodec", 1) + rows("same", 1) + rows("double", 2)
-    found = report.bd_rates(
-        {"means": means, "codecs": dict.fromkeys(["hqcodec", "same", "double"])}
-    )
-    assert found["same"] == pytest.approx({"psnr": 0, "ms_ssim": 0, "lpips": 0})
-    assert found["double"] == pytest.approx({"psnr": -50, "ms_ssim": -50, "lpips": -50})
+    found = report.deltas({"means": means, "codecs": dict.fromkeys(["hqcodec", "same", "double"])})
+    assert found["same"].rate == pytest.approx({"psnr": 0, "ms_ssim": 0, "lpips": 0})
+    assert found["same"].quality == pytest.approx({"psnr": 0, "ms_ssim": 0, "lpips": 0})
+    assert found["double"].rate == pytest.approx({"psnr": -50, "ms_ssim": -50, "lpips": -50})
+    gain = found["double"].quality["psnr"]
+    assert gain is not None and 2 < gain < 3  # an octave brings 3 dB, then twice 2
 
 
 def test_terminal_tables_fit_into_80_columns_with_every_figure(result: Result) -> None:
@@ -129,11 +130,11 @@ def test_a_second_decoder_is_a_second_curve_of_ours_and_no_baseline(
     result["codecs"][name] = result["codecs"]["hqcodec"]
     assert report.ours(result) == ["hqcodec", name]
     assert report.baselines(result) == ["jpeg"]
-    assert report.bd_rates(result, name) == report.bd_rates(result)
+    assert report.deltas(result, name) == report.deltas(result)
     text = readme_tables(result)
     assert "The same files by the perceptual decoder:" in text
     assert "| bpp | PSNR hqcodec | PSNR hqcodec (perceptual) | PSNR JPEG |" in text
-    assert "| BD-rate of hqcodec (perceptual) against |" in text
+    assert "| hqcodec (perceptual) against | BD-rate PSNR |" in text
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(report.rich_table(result))
     console.print(report.bd_table(result, name))
@@ -153,7 +154,7 @@ def test_readme_block_is_replaced_and_the_rest_kept(result: Result, tmp_path: Pa
     assert text == f"# Title\n\n{begin}\n{readme_tables(result)}\n{end}\n\nend\n"
     row = result["means"][0]
     assert f"| 0 | {row['bpp']:.3f} | 2,000 | 90.0 |" in text
-    assert "| JPEG | −33.3 % | – | – |" in text  # two thirds of the bits
+    assert "| JPEG | −33.3 % | – | – | +" in text  # two thirds of the bits
     assert "No LPIPS: not asked for." in text
     assert "Left out: c.png: broken." in text
 
