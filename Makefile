@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo
+JOBS ?= 1
 
 .PHONY: demo check kodak clean
 
@@ -19,8 +20,9 @@ check: $(VENV)/.installed
 	$(BIN)/python -m pytest -q
 
 # Regenerates the measurements, the plot and the README's tables: make kodak DIR=path/to/kodak
+# One point at a time, or the seconds would be those of a busy machine; stopped, it goes on where it was.
 kodak: $(VENV)/.installed
-	$(BIN)/python -m hqcodec.benchmarks.kodak $(DIR) $(if $(LPIPS),--lpips $(LPIPS))
+	$(BIN)/python -m hqcodec.benchmarks.kodak $(DIR) --jobs $(JOBS) $(if $(LPIPS),--lpips $(LPIPS))
 
 # torch comes first and by version, because the dependency alone would bring its CUDA build on Linux.
 # Strict editable installs link files one by one, so a new file needs a new install.

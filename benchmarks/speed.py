@@ -17,7 +17,7 @@ import typer
 from PIL import Image
 
 from hqcodec.benchmarks.demo import sample
-from hqcodec.benchmarks.results import environment, write_result
+from hqcodec.benchmarks.results import SCHEMA, environment, write_result
 from hqcodec.benchmarks.script import run
 from hqcodec.errors import HqcodecError
 
@@ -79,7 +79,7 @@ def speed(
                 )
     threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
     write_result(
-        out, {"schema": 1, "start_seconds": start, **environment(threads), "records": records}
+        out, {"schema": SCHEMA, "start_seconds": start, **environment(threads), "records": records}
     )
     for record in records:
         typer.echo(

@@ -20,6 +20,7 @@ from hqcodec.benchmarks.metrics import (
 from hqcodec.errors import HqcodecError, UnknownModelError
 from hqcodec.models.lpips import SMALLEST, Lpips
 
+NETWORKS = {"lpips": Lpips("alex"), "lpips_squeeze": Lpips("squeeze")}
 CURVE = [(0.12, 25.0), (0.2, 27.0), (0.35, 29.5), (0.6, 31.5), (0.9, 33.0)]
 
 
@@ -57,11 +58,13 @@ def test_ms_ssim_is_1_for_equal_pictures_and_less_for_others() -> None:
 
 def test_a_picture_too_small_for_a_metric_gets_none_and_the_reason() -> None:
     side = SMALLEST["alex"] - 1
-    found, notes = Judge(lpips=Lpips("alex")).measure(noise(side, 99), noise(side, 99, seed=1))
+    found, notes = Judge(networks=NETWORKS).measure(noise(side, 99), noise(side, 99, seed=1))
     assert found["ms_ssim"] is None
     assert found["lpips"] is None
     assert "161" in notes["ms_ssim"]
     assert "31" in notes["lpips"]
+    assert found["lpips_squeeze"] is not None  # which is content with less
+    assert found["ssim"] is not None
     assert found["psnr"] is not None
     below, _ = Judge(("ms_ssim",)).measure(noise(160, 200), noise(160, 200, seed=1))
     assert below["ms_ssim"] is None
@@ -69,15 +72,18 @@ def test_a_picture_too_small_for_a_metric_gets_none_and_the_reason() -> None:
 
 def test_identical_pictures_have_no_psnr_rather_than_infinity() -> None:
     x = noise(32, 32)
-    found, notes = Judge(lpips=Lpips("alex")).measure(x, x)
-    assert found == {"rmse": 0, "psnr": None, "ms_ssim": None, "lpips": 0}
+    found, notes = Judge(networks=NETWORKS).measure(x, x)
+    zero = {"rmse": 0, "psnr": None, "ms_ssim": None, "lpips": 0, "lpips_squeeze": 0}
+    assert found == zero | {"ssim": pytest.approx(1)}
     assert "identical" in notes["psnr"]
 
 
 def test_a_metric_not_asked_for_says_so() -> None:
     found, notes = Judge(("rmse",)).measure(noise(8, 8), noise(8, 8, seed=1))
     assert [name for name, value in found.items() if value is not None] == ["rmse"]
-    assert notes == dict.fromkeys(("psnr", "ms_ssim", "lpips"), "not asked for")
+    assert notes == dict.fromkeys(
+        ("psnr", "ssim", "ms_ssim", "lpips", "lpips_squeeze"), "not asked for"
+    )
 
 
 def test_lpips_without_weights_is_a_note_but_weights_that_were_named_must_exist(
