@@ -1,6 +1,5 @@
 """A sweep with a codec small enough to check by hand, and the command that runs it."""
 
-import json
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -8,19 +7,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import typer
 from PIL import Image
 from rich.console import Console
-from typer.testing import CliRunner
 
 import hqcodec
-from hqcodec.benchmarks import baselines
 from hqcodec.benchmarks.baselines import BASELINES, baseline, ours
 from hqcodec.benchmarks.metrics import Judge
 from hqcodec.benchmarks.pictures import find_pictures
-from hqcodec.benchmarks.results import Result, read_result, to_json
+from hqcodec.benchmarks.results import Result, to_json
 from hqcodec.benchmarks.sweep import sweep
-from hqcodec.cli.bench import bench
 from hqcodec.container import Container, read, write
 from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
@@ -181,52 +176,3 @@ def test_our_ladder_is_the_layers_and_the_payload_leaves_out_the_header(
     assert coarse["payload_bytes"] < coarse["file_bytes"] < coarse["payload_bytes"] + 60
     assert coarse["rmse"] == 0
     assert found["notes"]["psnr"] == ["infinite: the pictures are identical"]
-
-
-@pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
-    """The command with the stub in place of the model."""
-    monkeypatch.setattr(baselines, "ours", lambda model: STUB)
-    monkeypatch.setattr(baselines, "BASELINES", {"jpeg": JPEG})
-    app = typer.Typer()
-    app.command()(bench)
-    return app
-
-
-def test_bench_prints_a_table_and_writes_json_and_plot(
-    app: typer.Typer, pictures: list[Path], tmp_path: Path
-) -> None:
-    out, png = tmp_path / "out.json", tmp_path / "out.png"
-    arguments = [str(pictures[0].parent), "--codecs", "jpeg", "--metrics", "rmse,psnr"]
-    arguments.append("--no-memory")
-    done = CliRunner().invoke(app, [*arguments, "-o", str(out), "--plot", str(png)])
-    assert done.exit_code == 0, done.output
-    assert "means over 2 pictures" in done.output
-    assert [picture["name"] for picture in read_result(out)["pictures"]] == ["a.png", "b.png"]
-    assert png.read_bytes().startswith(b"\x89PNG")
-
-
-def test_bench_json_is_all_that_stands_on_standard_output(
-    app: typer.Typer, pictures: list[Path]
-) -> None:
-    arguments = [str(pictures[0].parent), "--codecs", "none", "--metrics", "psnr", "--json"]
-    arguments.append("--no-memory")
-    done = CliRunner().invoke(app, [*arguments, "--limit", "1"])
-    assert done.exit_code == 0, done.output
-    assert [picture["name"] for picture in json.loads(done.stdout)["pictures"]] == ["a.png"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--codecs", "bpg"], "codec 'bpg'; there are jpeg"),
-        (["--codecs", "none", "--metrics", "vmaf"], "metric 'vmaf'"),
-        (["-o", "no/such/folder/x.json"], "no folder no/such/folder"),
-    ],
-)
-def test_bench_refuses_bad_input_before_it_runs(
-    app: typer.Typer, pictures: list[Path], arguments: list[str], message: str
-) -> None:
-    done = CliRunner().invoke(app, [str(pictures[0].parent), *arguments])
-    assert isinstance(done.exception, HqcodecError)
-    assert message in str(done.exception)

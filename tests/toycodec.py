@@ -1,6 +1,8 @@
 """A codec small enough to check by hand, in a module that other processes can import."""
 
+import os
 import zlib
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -44,14 +46,24 @@ def picky(name: str = "toy") -> Codec:
     return Codec(name, ".toy", whole.settings, encode_wide, decode, whole.payload, whole.about)
 
 
-def bench() -> Bench:
-    """The codec and two cheap metrics."""
-    return Bench([codec()], Judge(("rmse", "psnr")))
-
-
 def picky_bench() -> Bench:
-    """The same with the codec that fails."""
+    """The codec that fails and two cheap metrics."""
     return Bench([picky()], Judge(("rmse", "psnr")))
+
+
+def hungry() -> Codec:
+    """The codec, taking another 200 MiB while it encodes."""
+
+    def encode_hungrily(picture: Image.Image, setting: int) -> bytes:
+        np.ones(200 * 2**20, dtype=np.uint8)
+        return encode(picture, setting)
+
+    return replace(codec("hungry"), encode=encode_hungrily)
+
+
+def dying_bench() -> Bench:
+    """What takes its process with it."""
+    os._exit(3)
 
 
 def not_a_codec() -> int:
