@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo
+JOBS ?= 1
 
 .PHONY: demo check kodak numbers clean
 
@@ -19,8 +20,9 @@ check: $(VENV)/.installed
 	$(BIN)/python -m pytest -q
 
 # Regenerates the measurements, the plot and the README's tables: make kodak DIR=path/to/kodak
+# One point at a time, or the seconds would be those of a busy machine; stopped, it goes on where it was.
 kodak: $(VENV)/.installed
-	$(BIN)/python -m hqcodec.benchmarks.kodak $(DIR) $(if $(LPIPS),--lpips $(LPIPS))
+	$(BIN)/python -m hqcodec.benchmarks.kodak $(DIR) --jobs $(JOBS) $(if $(LPIPS),--lpips $(LPIPS))
 
 # Regenerates every number and figure of the README: make numbers DIR=path/to/kodak LPIPS=path/to/weights
 # More: TILES= sheet of CIFAR-10's test pictures, PHOTOS= photographs to train the ablation on,

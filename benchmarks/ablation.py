@@ -62,11 +62,11 @@ def train_variant(name: str, steps: int, data: Path, runs: Path) -> Path:
 def measure(weights: Path, folder: Path, limit: int | None) -> list[tuple[float, float]]:
     """(bpp, PSNR) of whole files at each number of layers, means over the pictures."""
     from hqcodec.benchmarks.baselines import ours
-    from hqcodec.benchmarks.metrics import make_judge
-    from hqcodec.benchmarks.sweep import find_pictures, sweep
+    from hqcodec.benchmarks.metrics import Judge
+    from hqcodec.benchmarks.pictures import find_pictures
+    from hqcodec.benchmarks.sweep import sweep
 
-    judge = replace(make_judge(), names=("psnr",), lpips=None)
-    result = sweep(find_pictures(folder, limit), [ours(str(weights))], judge)
+    result = sweep(find_pictures(folder, limit), [ours(str(weights))], Judge(("psnr",)))
     return curve(result, "hqcodec", "psnr")
 
 
@@ -80,8 +80,8 @@ def ablation(
     """Train and measure all variants, write benchmarks/ablation.json and the README's table."""
     import torch
 
+    from hqcodec.benchmarks.pictures import find_pictures
     from hqcodec.benchmarks.results import SCHEMA, environment, write_result
-    from hqcodec.benchmarks.sweep import find_pictures
 
     curves = {}
     for name in VARIANTS:

@@ -16,10 +16,10 @@ import typer
 from torch import Tensor
 
 from hqcodec import api, entropy
+from hqcodec.benchmarks.pictures import find_pictures
 from hqcodec.benchmarks.report import markdown, percent, replace_block
 from hqcodec.benchmarks.results import SCHEMA, environment, write_result
 from hqcodec.benchmarks.script import run
-from hqcodec.benchmarks.sweep import find_pictures
 from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
 from hqcodec.models.base import TOTAL, Model

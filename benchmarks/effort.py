@@ -15,10 +15,11 @@ import hqcodec
 from hqcodec.benchmarks.baselines import Codec, ours
 from hqcodec.benchmarks.curves import bd_rate, decibels
 from hqcodec.benchmarks.metrics import make_judge
+from hqcodec.benchmarks.pictures import find_pictures
 from hqcodec.benchmarks.report import curve, markdown, percent, pictures, replace_block
 from hqcodec.benchmarks.results import Result, write_result
 from hqcodec.benchmarks.script import run
-from hqcodec.benchmarks.sweep import find_pictures, sweep
+from hqcodec.benchmarks.sweep import sweep
 from hqcodec.limits import EFFORTS
 from hqcodec.models.base import Model
 

@@ -79,7 +79,7 @@ def golden(
         raise HqcodecError(
             f"no .hqc files in {folder}; `hqcodec compress PICTURES -o DIR` makes some"
         )
-    other = None if compare is None else read_result(compare)
+    other = None if compare is None else read_result(compare, SCHEMA)
     bar = track(paths, "decoding", console=Console(stderr=True), transient=True)
     files = {p.name: fingerprint(p.read_bytes(), model) for p in bar}
     result = {"schema": SCHEMA, **environment(torch.get_num_threads()), "files": files}

@@ -142,7 +142,7 @@ def numbers(
     again: Annotated[bool, typer.Option(help="Measure nothing, write the blocks.")] = False,
 ) -> None:
     """Bring all that the README shows up to date, a line a step."""
-    from hqcodec.benchmarks.sweep import find_pictures
+    from hqcodec.benchmarks.pictures import find_pictures
 
     if not README.is_file() or not FOLDER.is_dir():
         raise HqcodecError(f"no {README} and {FOLDER}/ here; run at the repository's root")

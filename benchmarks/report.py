@@ -15,7 +15,14 @@ from hqcodec.errors import FormatError
 
 OURS = "hqcodec"
 LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "lpips": "LPIPS"}
-NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
+NAMES = {
+    "jpeg": "JPEG",
+    "jpeg444": "JPEG 4:4:4",
+    "webp": "WebP",
+    "avif": "AVIF",
+    "jxl": "JPEG XL",
+    "jpeg2000": "JPEG 2000",
+}
 RATES = (0.1, 1.0)  # bpp between which curves are compared: small files that still look good
 SHOWN = (0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.0)  # bpp at which codecs are compared
 NONE = "–"
@@ -220,7 +227,7 @@ def same_rate(result: Result, rate: float, codecs: Sequence[str]) -> list[str]:
 def provenance(result: Result) -> str:
     """One paragraph: pictures, definitions, versions, machine, and what is missing and why."""
     versions, machine, ours = result["versions"], result["machine"], result["codecs"].get(OURS, {})
-    net = result["metrics"]["lpips"]
+    net, jobs = result["metrics"]["lpips"], machine.get("jobs", 1)
     sentences = [
         f"Means over {pictures(result)}, whole files with headers, written and "
         "decoded again. RMSE on 0..255, PSNR is the mean of PSNR in dB, ratio is against 24-bit "
@@ -228,7 +235,8 @@ def provenance(result: Result) -> str:
         f"Model `{ours.get('model', NONE)}`, weights `{ours.get('weights', NONE)}`; hqcodec "
         f"{versions['hqcodec']}, Python {versions['python']}, torch {versions['torch']}, Pillow "
         f"{versions['pillow']}; {machine['platform']}, {machine['cpus']} cores, "
-        f"{machine['torch_threads']} torch threads.",
+        f"{machine['torch_threads']} torch threads"
+        + (f", {jobs} points at a time, so seconds are long." if jobs > 1 else "."),
         *(f"No {LABELS.get(m, m)}: {'; '.join(why)}." for m, why in result["notes"].items()),
         *(f"Left out: {failure}." for failure in result["failures"]),
     ]

@@ -1,12 +1,14 @@
 """What a sweep leaves behind: records, their means, and the JSON file that holds both."""
 
+import csv
+import io
 import json
 import os
 import platform
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,12 @@ from typing import Any
 import hqcodec
 from hqcodec.errors import FormatError
 
-SCHEMA = 1  # of the JSON
-PACKAGES = ("torch", "numpy", "pillow", "constriction", "pytorch-msssim")
+SCHEMA = 2  # of the JSON
+PACKAGES = ("torch", "numpy", "pillow", "constriction", "pytorch-msssim", "pillow-jxl-plugin")
 
 # A result: {schema, what, versions, machine, metrics, codecs, pictures, failures, notes, means,
-# records}. A list of dicts takes a line for each, all else a line for each key.
+# records}, and memory where it was measured. A list of dicts takes a line for each, all else a line
+# for each key.
 Result = dict[str, Any]
 
 
@@ -27,7 +30,8 @@ class Record:
     """One picture through one codec at one setting, as a whole file on disk and back.
 
     ratio: 3 * width * height bytes over file_bytes. bpp: bits of the file a pixel. rmse: 0..255.
-    psnr: dB. None: see the result's notes.
+    psnr: dB. lpips is by AlexNet, lpips_squeeze by SqueezeNet. None: see the result's notes.
+    file_sha256: of the file, in hexadecimal.
     """
 
     codec: str
@@ -41,10 +45,13 @@ class Record:
     bpp: float
     rmse: float | None
     psnr: float | None
+    ssim: float | None
     ms_ssim: float | None
     lpips: float | None
+    lpips_squeeze: float | None
     encode_seconds: float
     decode_seconds: float
+    file_sha256: str
 
 
 def means(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -81,8 +88,10 @@ def mean(group: Sequence[Record]) -> dict[str, Any]:
         "rmse": of("rmse"),
         "psnr": of("psnr"),
         "psnr_of_mean_mse": psnr_of_mean_mse(errors) if whole else None,
+        "ssim": of("ssim"),
         "ms_ssim": of("ms_ssim"),
         "lpips": of("lpips"),
+        "lpips_squeeze": of("lpips_squeeze"),
         "encode_seconds": of("encode_seconds"),
         "decode_seconds": of("decode_seconds"),
     }
@@ -127,20 +136,31 @@ def to_json(result: Result) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
+def to_csv(result: Result) -> str:
+    """The records as CSV: a line of names, then a line a record; what is None is left empty."""
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, [field.name for field in fields(Record)], lineterminator="\n")
+    table.writeheader()
+    table.writerows(rounded(result["records"]))
+    return text.getvalue()
+
+
 def write_result(path: Path, result: Result) -> None:
     """Write the JSON; the file appears whole or not at all."""
     replace_text(path, to_json(result))
 
 
-def read_result(path: Path) -> Result:
-    """Inverse of `write_result`."""
+def read_result(path: Path, schema: int = SCHEMA) -> Result:
+    """Inverse of `write_result`, of a file that has this schema; FormatError if it has another."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FormatError(f"{path} is not the JSON of a benchmark: {error}") from error
     found = result.get("schema") if isinstance(result, dict) else None
-    if found != SCHEMA:
-        raise FormatError(f"{path}: schema {found} of a benchmark; this hqcodec reads {SCHEMA}")
+    if found != schema:
+        raise FormatError(
+            f"{path}: schema {found} of a benchmark, this hqcodec reads {schema}; measure again"
+        )
     return dict(result)
 
 

@@ -23,10 +23,10 @@ from hqcodec.benchmarks.baselines import Codec, ours
 from hqcodec.benchmarks.jpeg import best_within, ladder
 from hqcodec.benchmarks.metrics import Pixels, rmse, to_tensor
 from hqcodec.benchmarks.montage import Cell, montage
+from hqcodec.benchmarks.pictures import find_pictures, load_pixels
 from hqcodec.benchmarks.report import markdown, replace_block, short
 from hqcodec.benchmarks.results import SCHEMA, Result, environment, read_result, write_result
 from hqcodec.benchmarks.script import run
-from hqcodec.benchmarks.sweep import find_pictures, load_pixels
 from hqcodec.errors import HqcodecError, UnknownModelError
 from hqcodec.models import data
 from hqcodec.models.lpips import SMALLEST, Lpips, load_lpips

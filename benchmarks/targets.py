@@ -19,10 +19,10 @@ from PIL import Image
 import hqcodec
 from hqcodec import container
 from hqcodec.benchmarks.metrics import psnr, rmse
+from hqcodec.benchmarks.pictures import find_pictures, load_pixels
 from hqcodec.benchmarks.report import markdown, replace_block
-from hqcodec.benchmarks.results import environment, write_result
+from hqcodec.benchmarks.results import SCHEMA, environment, write_result
 from hqcodec.benchmarks.script import run
-from hqcodec.benchmarks.sweep import find_pictures, load_pixels
 from hqcodec.models.base import Model
 
 JSON = Path("benchmarks/targets.json")
@@ -89,7 +89,7 @@ def targets(
     settings = {"model": loaded.name, "weights": loaded.hash[:4].hex(), "target_bpp": bpp}
     found = environment(torch.get_num_threads())
     rows = means(records)
-    result = {"schema": 1, **settings, **found, "means": rows, "records": records}
+    result = {"schema": SCHEMA, **settings, **found, "means": rows, "records": records}
     write_result(out, result)
     if out == JSON and README.is_file():
         replace_block(README, BLOCK, table(result))

@@ -13,20 +13,50 @@ def bench(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with pictures.")],
     model: Annotated[str, typer.Option(help="Name or path of a model.")] = "photo",
     codecs: Annotated[
-        str, typer.Option(help="Codecs to compare with, or 'none'.")
-    ] = "jpeg,webp,avif",
+        str,
+        typer.Option(
+            help="Some of jpeg, jpeg444, webp, avif, jxl, jpeg2000; 'all' that are installed; "
+            "or 'none'."
+        ),
+    ] = "all",
+    codec_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            help="A further codec: what the function returns, see benchmarks/baselines.py. "
+            "May be given again.",
+        ),
+    ] = None,
     metrics: Annotated[
-        str, typer.Option(help="Some of rmse, psnr, ms_ssim, lpips.")
-    ] = "rmse,psnr,ms_ssim,lpips",
+        str, typer.Option(help="Some of rmse, psnr, ssim, ms_ssim, lpips, lpips_squeeze.")
+    ] = "rmse,psnr,ssim,ms_ssim,lpips,lpips_squeeze",
     lpips: Annotated[
         Path | None,
         typer.Option(help="LPIPS weights, a file or folder; else torch.hub's cache is searched."),
     ] = None,
-    lpips_net: Annotated[str, typer.Option(help="LPIPS backbone: alex or squeeze.")] = "alex",
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first N pictures.")] = None,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", "-j", min=1, help="Points at a time; seconds are honest with 1 only."
+        ),
+    ] = 1,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write all records as JSON.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write all records as JSON. What is finished is kept in FILE.partial until then, "
+            "and the same command goes on from there.",
+        ),
     ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write all records as CSV.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew, whatever FILE.partial holds.")
+    ] = False,
+    memory: Annotated[
+        bool, typer.Option(help="Measure each codec's peak memory, in processes of their own.")
+    ] = True,
     plot: Annotated[Path | None, typer.Option(help="Draw the curves as PNG.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the JSON instead of tables.")
@@ -39,20 +69,25 @@ def bench(
     from rich.console import Console
 
     from hqcodec.benchmarks import report
-    from hqcodec.benchmarks.baselines import baseline, ours
-    from hqcodec.benchmarks.metrics import make_judge
-    from hqcodec.benchmarks.results import to_json, write_result
-    from hqcodec.benchmarks.sweep import find_pictures, sweep
+    from hqcodec.benchmarks.pictures import find_pictures
+    from hqcodec.benchmarks.plan import Outputs, Plan, chosen, measure
+    from hqcodec.benchmarks.results import to_json
 
-    check_target(output)
-    check_target(plot)
+    for path in (output, csv, plot):
+        check_target(path)
     draw = None if plot is None else load_plot()
     pictures = find_pictures(folder, limit)
-    others = [baseline(name) for name in split(codecs) if name != "none"]
-    judge = make_judge(split(metrics), lpips_net, lpips)
-    result = sweep(pictures, [ours(model), *others], judge)
-    if output is not None:
-        write_result(output, result)
+    progress = Console(stderr=True)
+    plan = Plan(
+        model=model,
+        codecs=chosen(split(codecs), progress),
+        joined=tuple(codec_from or ()),
+        metrics=tuple(split(metrics)),
+        lpips=lpips,
+    )
+    result = measure(
+        plan, pictures, Outputs(output, csv), progress, jobs=jobs, fresh=fresh, memory=memory
+    )
     if plot is not None and draw is not None:
         draw(result, plot)
     if as_json:
@@ -60,10 +95,22 @@ def bench(
         return
     console = Console()
     console.print(report.rich_table(result))
-    for curve in report.ours(result) if others else ():
+    for curve in report.ours(result) if report.baselines(result) else ():
         console.print(report.bd_table(result, curve))
+    for line in memory_lines(result.get("memory", {})):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for metric, reasons in result["notes"].items():
         console.print(f"no {metric}: {'; '.join(reasons)}", markup=False, highlight=False)
+
+
+def memory_lines(memory: dict[str, Any]) -> list[str]:
+    """Peak memory in a line a codec, or why it is not known."""
+    lines = [f"no peak memory: {memory['note']}"] if "note" in memory else []
+    for codec, row in memory.get("codecs", {}).items():
+        figures = "{start:.0f} at the start, {encode:.0f} encoding, {decode:.0f} decoding"
+        text = row["failure"] if "failure" in row else figures.format(**row)
+        lines.append(f"peak memory of {codec} {row['setting']}, MiB: {text}")
+    return lines
 
 
 def split(names: str) -> list[str]:

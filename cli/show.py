@@ -1,4 +1,4 @@
-"""`info` and `models`: what files say of themselves. Nothing here imports torch."""
+"""`info` and `models`: what files say of themselves. Only --fetch imports torch."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,10 +35,21 @@ def info(
     each([Job(file) for file, _ in expand(files, [".hqc"])], work)
 
 
-def models(as_json: Json = False) -> None:
+def models(
+    as_json: Json = False,
+    fetch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="lpips", help="Download the weights of LPIPS, which `bench` measures with."
+        ),
+    ] = None,
+) -> None:
     """List the models that are installed, and the decoders of each."""
     from hqcodec.models import zoo
 
+    if fetch is not None:
+        _fetch(fetch)
+        return
     for name in zoo.names():
         weights = zoo.path(name)
         facts = {
@@ -55,6 +66,16 @@ def models(as_json: Json = False) -> None:
             f"hash {facts['hash'][:8]}, licence {facts['license']}"
         )
         typer.echo(f"  decoders: {', '.join(facts['decoders'])}")
+
+
+def _fetch(name: str) -> None:
+    """Download what `name` stands for and is missing; a line for each file."""
+    if name != "lpips":
+        raise HqcodecError(f"--fetch {name!r}; there is lpips (hqcodec's own models are installed)")
+    from hqcodec.models.lpips_fetch import fetch_lpips
+
+    for path, new in fetch_lpips():
+        typer.echo(f"{path}: {'fetched' if new else 'was there'}")
 
 
 def facts_of(c: "Container", size: int) -> dict[str, Any]:

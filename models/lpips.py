@@ -97,12 +97,16 @@ class Lpips(nn.Module):
         if min(x.shape[-2:]) < smallest:
             found = f"{x.shape[-1]}x{x.shape[-2]}"
             raise HqcodecError(f"LPIPS ({self.net}) of {found} pixels; a side needs {smallest}")
-        distance = x.new_zeros(x.shape[0], dtype=torch.float32)
         # One pass each: the backward pass then skips the picture that needs no gradient.
-        for i, (u, v) in enumerate(zip(self.embed(x), self.embed(y), strict=True)):
+        return self.distance(self.embed(x), self.embed(y))
+
+    def distance(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """Distance of each pair from what `embed` made of the pictures: [B] float32."""
+        total = first[0].new_zeros(first[0].shape[0])
+        for i, (u, v) in enumerate(zip(first, second, strict=True)):
             weighted = self.get_buffer(f"lin{i}") * (u - v).square()  # [B,C,h,w]
-            distance = distance + weighted.sum(1).mean((1, 2))
-        return distance
+            total = total + weighted.sum(1).mean((1, 2))
+        return total
 
     def embed(self, x: Tensor) -> list[Tensor]:
         """Unit features u_l of x [B,3,H,W] in 0..1: [B,C_l,h_l,w_l] float32 a layer."""
@@ -150,7 +154,7 @@ def find_weights(net: str, path: Path | None = None) -> Path:
             return candidate
     raise UnknownModelError(
         f"no LPIPS weights for {net!r} in {place}; name a file or folder with {names[0]} "
-        f"or {names[2]} (--lpips, {VARIABLE})"
+        f"or {names[2]} (--lpips, {VARIABLE}), or fetch them (hqcodec models --fetch lpips)"
     )
 
 

@@ -73,11 +73,11 @@ def _fresh() -> Iterator[None]:
 def test_the_golden_file_decodes_to_the_golden_codes_and_pixels(setting: str) -> None:
     with SETTINGS[setting]():
         found = fingerprint(FILE.read_bytes(), WEIGHTS)
-    assert differences({FILE.name: found}, read_result(HASHES)["files"]) == []
+    assert differences({FILE.name: found}, read_result(HASHES, SCHEMA)["files"]) == []
 
 
 def test_what_differs_from_another_machine_is_named(tmp_path: Path) -> None:
-    other = read_result(HASHES)
+    other = read_result(HASHES, SCHEMA)
     there = other["files"][FILE.name]
     there["codes"][1] = there["fidelity"]["pixels"][2] = "another"
     other["files"]["b.hqc"] = there

@@ -11,6 +11,7 @@ from hqcodec.errors import FormatError, HqcodecError, UnknownModelError
 from hqcodec.models import lpips
 from hqcodec.models.lpips import (
     BACKBONES,
+    CHANNELS,
     SMALLEST,
     Lpips,
     find_weights,
@@ -95,23 +96,50 @@ def test_pictures_of_the_smallest_side_work_and_smaller_ones_are_refused(net: st
         metric(net)(x[..., 1:, :], x[..., 1:, :])
 
 
-def test_distance_is_the_weighted_gap_of_unit_features() -> None:
+@pytest.mark.parametrize("net", NETS)
+def test_distance_is_the_weighted_gap_of_unit_features(net: str) -> None:
     """Against the definition, written out with the reference's epsilon outside the root."""
-    d, x, y = metric("alex"), torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
+    d, x, y = metric(net), torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
+    heads = [torch.rand(channels) for channels in CHANNELS[net]]
+    for i, head in enumerate(heads):
+        d.get_buffer(f"lin{i}").copy_(head.view(1, -1, 1, 1))
+    state = d.state_dict()
+
+    def conv(h: Tensor, name: str, stride: int = 1, padding: int = 0) -> Tensor:
+        weight, bias = (state[f"features.{name}.{part}"] for part in ("weight", "bias"))
+        return torch.relu(torch.conv2d(h, weight, bias, stride, padding))
+
+    def alex(h: Tensor) -> list[Tensor]:
+        taps = [conv(h, "0", 4, 2)]
+        taps.append(conv(torch.max_pool2d(taps[-1], 3, 2), "3", padding=2))
+        taps.append(conv(torch.max_pool2d(taps[-1], 3, 2), "6", padding=1))
+        taps.append(conv(taps[-1], "8", padding=1))
+        return [*taps, conv(taps[-1], "10", padding=1)]
+
+    def squeeze(h: Tensor) -> list[Tensor]:
+        h = conv(h, "0", 2)
+        taps = [h]
+        for fire in (3, 4, 6, 7, 9, 10, 11, 12):
+            if fire in (3, 6, 9):  # what is missing in between are these pools
+                h = torch.max_pool2d(h, 3, 2, ceil_mode=True)
+            thin = conv(h, f"{fire}.squeeze")
+            wide = [conv(thin, f"{fire}.expand1x1"), conv(thin, f"{fire}.expand3x3", padding=1)]
+            h = torch.cat(wide, 1)
+            if fire in (4, 7, 9, 10, 11, 12):
+                taps.append(h)
+        return taps
 
     def unit(picture: Tensor) -> list[Tensor]:
         mean = torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1)
         h = (2 * picture - 1 - mean) / torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1)
-        features = []
-        for i, block in enumerate(d.features):
-            h = block(h)
-            if i in (1, 4, 7, 9, 11):
-                features.append(h / (h.norm(dim=1, keepdim=True) + 1e-10))
-        return features
+        return [f / (f.norm(dim=1, keepdim=True) + 1e-10) for f in NETWORK[net](h)]
 
-    pairs = zip(unit(x), unit(y), strict=True)
-    gaps = [(u - v).square().mean(1).mean() for u, v in pairs]  # the heads start as a mean
-    assert d(x, y).item() == pytest.approx(sum(gap.item() for gap in gaps), rel=1e-3)
+    NETWORK = {"alex": alex, "squeeze": squeeze}
+    gaps = [
+        torch.einsum("c,bchw->bhw", head, (u - v).square()).mean().item()
+        for head, u, v in zip(heads, unit(x), unit(y), strict=True)
+    ]
+    assert d(x, y).item() == pytest.approx(sum(gaps), rel=1e-3)
 
 
 @pytest.mark.parametrize("net", NETS)

@@ -20,6 +20,7 @@ from hqcodec.benchmarks.metrics import (
 from hqcodec.errors import HqcodecError, UnknownModelError
 from hqcodec.models.lpips import SMALLEST, Lpips
 
+NETWORKS = {"lpips": Lpips("alex"), "lpips_squeeze": Lpips("squeeze")}
 CURVE = [(0.12, 25.0), (0.2, 27.0), (0.35, 29.5), (0.6, 31.5), (0.9, 33.0)]
 
 
@@ -55,13 +56,70 @@ def test_ms_ssim_is_1_for_equal_pictures_and_less_for_others() -> None:
     assert 0.05 < value < 0.95
 
 
+def test_ssim_is_the_mean_over_an_11x11_gaussian_window_as_defined() -> None:
+    """Wang et al. 2004, eq. 13, one position after the other."""
+    x, y = noise(13, 14), noise(13, 14, seed=1) // 2
+    side = np.arange(11) - 5
+    window = np.exp(-(side[:, None] ** 2 + side**2) / (2 * 1.5**2))[..., None]
+    window /= window.sum()
+    values = []
+    for i in range(3):
+        for j in range(4):
+            p, q = (z[i : i + 11, j : j + 11].astype(np.float64) / 255 for z in (x, y))
+            mp, mq = ((z * window).sum((0, 1)) for z in (p, q))
+            pp, qq, pq = (
+                (z * window).sum((0, 1)) - m
+                for z, m in ((p * p, mp**2), (q * q, mq**2), (p * q, mp * mq))
+            )
+            top = (2 * mp * mq + 0.01**2) * (2 * pq + 0.03**2)
+            values.append(top / ((mp**2 + mq**2 + 0.01**2) * (pp + qq + 0.03**2)))
+    assert Judge(("ssim",)).measure(x, y)[0]["ssim"] == pytest.approx(np.mean(values), rel=1e-4)
+
+
+def test_features_of_an_original_are_kept_and_never_those_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge, first, second = Judge(networks=NETWORKS), noise(40, 40), noise(40, 40, seed=1)
+    passes: list[int] = []
+    embed = NETWORKS["lpips"].embed
+    monkeypatch.setattr(NETWORKS["lpips"], "embed", lambda x: passes.append(1) or embed(x))
+    known = judge.measure(first, second)[0]["lpips"]
+    assert len(passes) == 2
+    assert judge.measure(first, first)[0]["lpips"] == 0
+    assert len(passes) == 3
+    assert judge.measure(second, second)[0]["lpips"] == 0
+    assert judge.measure(first, second)[0]["lpips"] == known
+    assert NETWORKS["lpips"](*map(metrics.to_tensor, (first, second))).item() == known
+
+
+def test_a_file_of_one_backbone_brings_the_other_if_it_lies_beside(tmp_path: Path) -> None:
+    files = {net: tmp_path / f"lpips_{net}_v0.1.npz" for net in ("alex", "squeeze")}
+    for net, file in files.items():
+        state = {name: value.numpy() for name, value in Lpips(net).state_dict().items()}
+        np.savez(file, **state)
+    both = make_judge(weights=files["alex"])
+    assert {name: network.net for name, network in both.networks.items()} == metrics.NETS
+    about = both.about()
+    assert (about["lpips"], about["lpips_squeeze"]) == ("alex", "squeeze")
+    assert about["weights"]["lpips"] != about["weights"]["lpips_squeeze"]
+    files["squeeze"].unlink()
+    one = make_judge(weights=files["alex"])
+    assert set(one.networks) == {"lpips"}
+    assert "no LPIPS weights for squeeze" in one.notes["lpips_squeeze"]
+    assert one.about()["lpips_squeeze"] is None
+    with pytest.raises(UnknownModelError, match="does not hold LPIPS"):
+        make_judge(["lpips_squeeze"], weights=files["alex"])
+
+
 def test_a_picture_too_small_for_a_metric_gets_none_and_the_reason() -> None:
     side = SMALLEST["alex"] - 1
-    found, notes = Judge(lpips=Lpips("alex")).measure(noise(side, 99), noise(side, 99, seed=1))
+    found, notes = Judge(networks=NETWORKS).measure(noise(side, 99), noise(side, 99, seed=1))
     assert found["ms_ssim"] is None
     assert found["lpips"] is None
     assert "161" in notes["ms_ssim"]
     assert "31" in notes["lpips"]
+    assert found["lpips_squeeze"] is not None  # which is content with less
+    assert found["ssim"] is not None
     assert found["psnr"] is not None
     below, _ = Judge(("ms_ssim",)).measure(noise(160, 200), noise(160, 200, seed=1))
     assert below["ms_ssim"] is None
@@ -69,15 +127,18 @@ def test_a_picture_too_small_for_a_metric_gets_none_and_the_reason() -> None:
 
 def test_identical_pictures_have_no_psnr_rather_than_infinity() -> None:
     x = noise(32, 32)
-    found, notes = Judge(lpips=Lpips("alex")).measure(x, x)
-    assert found == {"rmse": 0, "psnr": None, "ms_ssim": None, "lpips": 0}
+    found, notes = Judge(networks=NETWORKS).measure(x, x)
+    zero = {"rmse": 0, "psnr": None, "ms_ssim": None, "lpips": 0, "lpips_squeeze": 0}
+    assert found == zero | {"ssim": pytest.approx(1)}
     assert "identical" in notes["psnr"]
 
 
 def test_a_metric_not_asked_for_says_so() -> None:
     found, notes = Judge(("rmse",)).measure(noise(8, 8), noise(8, 8, seed=1))
     assert [name for name, value in found.items() if value is not None] == ["rmse"]
-    assert notes == dict.fromkeys(("psnr", "ms_ssim", "lpips"), "not asked for")
+    assert notes == dict.fromkeys(
+        ("psnr", "ssim", "ms_ssim", "lpips", "lpips_squeeze"), "not asked for"
+    )
 
 
 def test_lpips_without_weights_is_a_note_but_weights_that_were_named_must_exist(

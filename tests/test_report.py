@@ -1,6 +1,8 @@
 """Tables, plot and README block from results that are made up, so that all is known beforehand."""
 
+import csv
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from hqcodec.benchmarks.results import (
     environment,
     means,
     read_result,
+    to_csv,
     to_json,
     write_result,
 )
@@ -29,10 +32,9 @@ def record(codec: str, setting: int, picture: str) -> Record:
     size = 1000 * 2**setting * (3 if codec == "jpeg" else 2)
     bpp = 8 * size / (200 * 300)
     error = 20 / 1.5**setting + len(picture)
-    quality = (error, 40 - error, None, None)
-    return Record(
-        codec, setting, picture, 300, 200, size, None, 180000 / size, bpp, *quality, 0.1, 0.2
-    )
+    quality = (error, 40 - error, None, None, None, None)
+    rest = (180000 / size, bpp, *quality, 0.1, 0.2, "00ff")
+    return Record(codec, setting, picture, 300, 200, size, None, *rest)
 
 
 @pytest.fixture
@@ -51,9 +53,12 @@ def result() -> Result:
     return {
         "schema": SCHEMA,
         **environment(threads=1),
-        "metrics": {"names": ["rmse", "psnr"], "lpips": None},
+        "metrics": {"names": ["rmse", "psnr"], "lpips": None, "lpips_squeeze": None},
         "codecs": codecs,
-        "pictures": ["a.png", "bb.png"],
+        "pictures": [
+            {"name": name, "sha256": "00ff", "width": 300, "height": 200}
+            for name in ("a.png", "bb.png")
+        ],
         "failures": ["c.png: broken"],
         "notes": {"ms_ssim": why, "lpips": why},
         "means": means(records),
@@ -81,6 +86,24 @@ def test_a_file_that_is_no_result_is_a_format_error(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(FormatError):
             read_result(path)
+
+
+def test_a_result_of_an_older_schema_says_so_and_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    path.write_text('{"schema": 1}')
+    with pytest.raises(FormatError, match=r"schema 1 .* reads 2; measure again"):
+        read_result(path)
+
+
+def test_csv_has_a_line_a_record_with_the_names_and_values_of_the_json(result: Result) -> None:
+    first, *others = csv.DictReader(to_csv(result).splitlines())
+    assert len(others) + 1 == len(result["records"])
+    assert list(first) == list(result["records"][0])
+    assert first["ssim"] == ""  # None
+    expected = json.loads(to_json(result))["records"][0]
+    assert {k: v for k, v in first.items() if v} == {
+        k: str(v) for k, v in expected.items() if v is not None
+    }
 
 
 def test_at_rate_interpolates_within_a_curve_and_never_beyond() -> None:

@@ -1,0 +1,76 @@
+"""Peak memory of each codec: a fresh process that encodes one picture, another that decodes it."""
+
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from hqcodec.benchmarks.baselines import Codec
+from hqcodec.benchmarks.pictures import load_pixels, one_line
+
+WHAT = (
+    "peak resident memory, MiB, of a fresh process: with Python, torch, the codec and the picture "
+    "loaded (start), after encoding it (encode), and of another after decoding it (decode)"
+)
+
+
+def high_water() -> float | None:
+    """The most resident memory that this process has had, in MiB; None where nobody tells."""
+    if sys.platform == "linux":
+        # Not getrusage, which starts at the memory of the process that this one was forked from.
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def encode_peak(
+    make: Callable[[str], Codec], name: str, picture: Path, setting: int
+) -> tuple[float | None, float | None, bytes]:
+    """(MiB before, MiB after, file) of encoding; for a process that does nothing else."""
+    codec, x = make(name), Image.fromarray(load_pixels(picture))
+    start = high_water()
+    data = codec.encode(x, setting)
+    return start, high_water(), data
+
+
+def decode_peak(make: Callable[[str], Codec], name: str, data: bytes) -> float | None:
+    """MiB after decoding; for a process that does nothing else."""
+    make(name).decode(data)
+    return high_water()
+
+
+def peaks(codecs: Sequence[Codec], make: Callable[[str], Codec], picture: Path) -> dict[str, Any]:
+    """What a result says of memory: each codec at the middle of its ladder on one picture.
+
+    make: a codec by its name; it must pickle. A codec that fails has a line in place of figures.
+    """
+    found: dict[str, Any] = {"what": WHAT, "picture": picture.name, "codecs": {}}
+    if high_water() is None:
+        return {**found, "note": "this system does not tell how much memory a process used"}
+    # One task a process, for a peak never goes down again.
+    spawn = get_context("spawn")
+    for codec in codecs:
+        setting = codec.settings[len(codec.settings) // 2]
+        row: dict[str, Any] = {"setting": setting}
+        with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as pool:
+            try:
+                task = pool.submit(encode_peak, make, codec.name, picture, setting)
+                row["start"], row["encode"], data = task.result()
+                row["decode"] = pool.submit(decode_peak, make, codec.name, data).result()
+            except BrokenProcessPool:
+                row["failure"] = "the process died"
+            except Exception as error:  # of any of the codecs
+                row["failure"] = one_line(error, picture)
+        found["codecs"][codec.name] = row
+    return found
