@@ -15,6 +15,12 @@ from hqcodec.errors import FormatError
 
 OURS = "hqcodec"
 LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "lpips": "LPIPS"}
+# Metrics that the README compares codecs by, at equal rates.
+COMPARED = {
+    "psnr": "PSNR in dB",
+    "lpips": "LPIPS (AlexNet; less is better)",
+    "lpips_squeeze": "LPIPS (SqueezeNet, which no decoder was trained on)",
+}
 NAMES = {
     "jpeg": "JPEG",
     "jpeg444": "JPEG 4:4:4",
@@ -36,6 +42,7 @@ COLUMNS = {
     "psnr_of_mean_mse": ("PSNR of mean MSE", "{:.2f}"),
     "ms_ssim": ("MS-SSIM", "{:.4f}"),
     "lpips": ("LPIPS", "{:.3f}"),
+    "lpips_squeeze": ("LPIPS (SqueezeNet)", "{:.3f}"),
     "encode_seconds": ("encode s", "{:.3f}"),
     "decode_seconds": ("decode s", "{:.3f}"),
 }
@@ -122,7 +129,7 @@ def rich_table(result: Result) -> Table:
         padding=(0, 1, 0, 0),
     )
     table.add_column("codec", no_wrap=True)
-    columns = [c for c in COLUMNS if c not in ("file_bytes", "psnr_of_mean_mse")]
+    columns = [c for c in COLUMNS if c not in ("file_bytes", "psnr_of_mean_mse", "lpips_squeeze")]
     for c in columns:
         table.add_column(COLUMNS[c][0].replace("code s", "c. s"), justify="right", no_wrap=True)
     previous = None
@@ -179,16 +186,20 @@ def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def readme_tables(result: Result) -> str:
     """What stands between the markers in the README: tables, and how they came about.
 
-    A table for each of our curves, one of all codecs at equal rates, and BD-rates for each curve.
+    A table for each of our curves, one a metric of all codecs at equal rates, and BD-rates for each
+    curve.
     """
     mine, others = ours(result), baselines(result)
     blocks = [layers_table(result, OURS)]
     for codec in mine[1:]:
         blocks += [f"The same files by the {short(codec)} decoder:", layers_table(result, codec)]
-    heads = [f"{label} {NAMES.get(c, c)}" for label in ("PSNR", "LPIPS") for c in [*mine, *others]]
+    for metric, label in COMPARED.items():
+        if any(curve(result, codec, metric) for codec in mine):
+            blocks += [
+                f"{label}, at equal rates (interpolated, {NONE}: not reached):",
+                same_rates(result, [*mine, *others], metric),
+            ]
     blocks += [
-        f"All codecs at equal rates (interpolated, {NONE}: not reached):",
-        markdown(["bpp", *heads], [same_rate(result, at, [*mine, *others]) for at in SHOWN]),
         f"Bits at equal quality (BD-rate; negative is fewer) and dB at equal bits (BD-PSNR; "
         f"positive is better), {RATES[0]} to {RATES[1]} bpp, by PCHIP:",
         *(bd_markdown(result, codec) for codec in mine),
@@ -199,7 +210,7 @@ def readme_tables(result: Result) -> str:
 
 def layers_table(result: Result, codec: str) -> str:
     """Means of one of our curves, a row a layer; a further decoder's without what is the file's."""
-    columns = [c for c in COLUMNS if c != "psnr_of_mean_mse"]
+    columns = [c for c in COLUMNS if c not in ("psnr_of_mean_mse", "lpips_squeeze")]
     if codec != OURS:
         columns = [c for c in columns if c not in ("file_bytes", "ratio", "encode_seconds")]
     rows = [row for row in result["means"] if row["codec"] == codec]
@@ -215,13 +226,14 @@ def bd_markdown(result: Result, mine: str) -> str:
     return markdown(bd_heading(f"{mine} against"), rows)
 
 
-def same_rate(result: Result, rate: float, codecs: Sequence[str]) -> list[str]:
-    """A rate, then PSNR and LPIPS of each codec there."""
-    line = [f"{rate:g}"]
-    for metric in ("psnr", "lpips"):
-        for codec in codecs:
-            line += cells({metric: at_rate(curve(result, codec, metric), rate)}, [metric])
-    return line
+def same_rates(result: Result, codecs: Sequence[str], metric: str) -> str:
+    """A metric of all codecs, a row a rate."""
+    curves = [curve(result, codec, metric) for codec in codecs]
+    rows = [
+        [f"{rate:g}", *(cells({metric: at_rate(c, rate)}, [metric])[0] for c in curves)]
+        for rate in SHOWN
+    ]
+    return markdown(["bpp", *(NAMES.get(codec, codec) for codec in codecs)], rows)
 
 
 def provenance(result: Result) -> str:

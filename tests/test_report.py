@@ -156,7 +156,8 @@ def test_a_second_decoder_is_a_second_curve_of_ours_and_no_baseline(
     assert report.deltas(result, name) == report.deltas(result)
     text = readme_tables(result)
     assert "The same files by the perceptual decoder:" in text
-    assert "| bpp | PSNR hqcodec | PSNR hqcodec (perceptual) | PSNR JPEG |" in text
+    assert "PSNR in dB, at equal rates" in text
+    assert "| bpp | hqcodec | hqcodec (perceptual) | JPEG |" in text
     assert "| hqcodec (perceptual) against | BD-rate PSNR |" in text
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(report.rich_table(result))
