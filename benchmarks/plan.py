@@ -1,7 +1,7 @@
 """What a run measures, in words that reach other processes, and the run from end to end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -47,6 +47,10 @@ class Plan:
         joined = (baselines.codec_from(reference) for reference in self.joined)
         return next(codec for codec in joined if codec.name == name)
 
+    def within(self, result: Result) -> "Plan":
+        """The same without baselines that were not measured."""
+        return replace(self, codecs=tuple(x for x in self.codecs if x in result["codecs"]))
+
     def bench(self) -> Bench:
         """Codecs and judge."""
         return Bench(self.codec_list(), make_judge(self.metrics, self.lpips))
@@ -63,6 +67,13 @@ class Outputs:
     def journal(self) -> Path | None:
         """What has been finished so far."""
         return None if self.json is None else self.json.with_name(f"{self.json.name}.partial")
+
+    def write(self, result: Result) -> None:
+        """Write a finished result to where it goes."""
+        if self.csv is not None:
+            replace_text(self.csv, to_csv(result))
+        if self.json is not None:
+            write_result(self.json, result)
 
 
 def chosen(names: Sequence[str], console: Console) -> tuple[str, ...]:
@@ -105,10 +116,7 @@ def measure(
         picture = next(path for path in pictures if path.name == name)
         with console.status("peak memory of each codec"):
             result["memory"] = peaks(codecs, plan.codec, picture)
-    if outputs.csv is not None:
-        replace_text(outputs.csv, to_csv(result))
-    if outputs.json is not None:
-        write_result(outputs.json, result)
+    outputs.write(result)
     if outputs.journal is not None:
         outputs.journal.unlink(missing_ok=True)
     return result

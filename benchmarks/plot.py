@@ -9,12 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from hqcodec.benchmarks.curves import decibels
+from hqcodec.benchmarks.palette import colour
 from hqcodec.benchmarks.report import LABELS, OURS, Points, curve, ours, pictures, short
 from hqcodec.benchmarks.results import Result
 from hqcodec.errors import HqcodecError
 
-COLOURS = {"hqcodec": "#c2185b", "jpeg": "#8d6e63", "webp": "#2e7d32", "avif": "#1565c0"}
-FURTHER = "#f06292"  # our curves by other decoders
 TITLES = {
     "psnr": "PSNR, dB (more is better)",
     "ms_ssim": "MS-SSIM, −10 log₁₀(1 − x) dB (more is better)",
@@ -57,7 +56,7 @@ def panel(axes: Axes, result: Result, metric: str) -> None:
     for codec, points in curves.items():
         axes.plot(
             *zip(*points, strict=True),
-            color=colour(codec, mine),
+            color=colour(codec, codec in mine),
             linestyle="--" if codec in mine and codec != OURS else "-",
             linewidth=2.2 if codec in mine else 1.3,
             marker="o" if codec in mine else ".",
@@ -78,11 +77,6 @@ def panel(axes: Axes, result: Result, metric: str) -> None:
     axes.grid(True, which="major", color="#e0e0e0", linewidth=0.7)
     axes.spines[["top", "right"]].set_visible(False)
     label(axes, curves, mine)
-
-
-def colour(codec: str, mine: Sequence[str]) -> str:
-    """Of a curve and its name."""
-    return COLOURS.get(codec, FURTHER if codec in mine else "#555555")
 
 
 def set_ticks(axis: Axis, ticks: Sequence[float], low: float, high: float) -> None:
@@ -117,5 +111,5 @@ def label(axes: Axes, curves: dict[str, Points], mine: Sequence[str]) -> None:
             va="center",
             fontsize=9,
             fontweight="bold" if codec in mine else "normal",
-            color=colour(codec, mine),
+            color=colour(codec, codec in mine),
         )

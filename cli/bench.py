@@ -58,6 +58,23 @@ def bench(
         bool, typer.Option(help="Measure each codec's peak memory, in processes of their own.")
     ] = True,
     plot: Annotated[Path | None, typer.Option(help="Draw the curves as PNG.")] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", help="Write one HTML file with curves, tables and pictures to compare."
+        ),
+    ] = None,
+    page_pictures: Annotated[
+        int, typer.Option("--report-pictures", min=0, help="How many pictures the report shows.")
+    ] = 6,
+    published: Annotated[
+        Path | None,
+        typer.Option(help="JSON {codec: [[bpp, psnr, ms-ssim], ...]} to show in the report."),
+    ] = None,
+    measured: Annotated[
+        Path | None,
+        typer.Option("--from", help="Take the JSON of an earlier run instead of measuring."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the JSON instead of tables.")
     ] = False,
@@ -69,12 +86,16 @@ def bench(
     from rich.console import Console
 
     from hqcodec.benchmarks import report
+    from hqcodec.benchmarks.page import write_page
     from hqcodec.benchmarks.pictures import find_pictures
     from hqcodec.benchmarks.plan import Outputs, Plan, chosen, measure
-    from hqcodec.benchmarks.results import to_json
+    from hqcodec.benchmarks.published import read_published
+    from hqcodec.benchmarks.results import read_result, to_json
 
-    for path in (output, csv, plot):
+    for path in (output, csv, plot, page):
         check_target(path)
+    further = [] if published is None else read_published(published)
+    known = None if measured is None else read_result(measured)
     draw = None if plot is None else load_plot()
     pictures = find_pictures(folder, limit)
     progress = Console(stderr=True)
@@ -85,9 +106,17 @@ def bench(
         metrics=tuple(split(metrics)),
         lpips=lpips,
     )
-    result = measure(
-        plan, pictures, Outputs(output, csv), progress, jobs=jobs, fresh=fresh, memory=memory
+    outputs = Outputs(output, csv)
+    result = known or measure(
+        plan, pictures, outputs, progress, jobs=jobs, fresh=fresh, memory=memory
     )
+    if known is not None:
+        outputs.write(known)
+        plan = plan.within(known)
+    if page is not None:
+        bench = plan.bench()
+        codecs_shown = list(bench.codecs.values())
+        write_page(page, result, pictures, codecs_shown, bench.judge, page_pictures, further)
     if plot is not None and draw is not None:
         draw(result, plot)
     if as_json:
