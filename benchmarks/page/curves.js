@@ -66,7 +66,7 @@ function drawCurves() {
   const width = svg.parentNode.clientWidth;
   const narrow = width < 560;
   const height = narrow ? 340 : 460;
-  const frame = { left: 52, right: width - (narrow ? 96 : 150), top: 16, bottom: height - 42 };
+  const frame = { left: 52, right: width - (narrow ? 110 : 150), top: 16, bottom: height - 42 };
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.style.height = `${height}px`;
   svg.replaceChildren();
