@@ -63,6 +63,8 @@ def write_page(
     if count and not measured:
         first = sorted(names)[0]
         raise HqcodecError(f"report: no picture here was measured; name the folder of {first}")
+    if count:
+        check_weights(result, codecs[0])
     album = Album(judge)
     chosen = spread(measured, count) if count else []
     console = Console(stderr=True)
@@ -70,6 +72,18 @@ def write_page(
     shown = [album.picture(x, codecs) for x in steps]
     lines = [*published(names, result["metrics"].get("lpips")), *further]
     replace_text(path, page(result, lines, shown, album.images))
+
+
+def check_weights(result: Result, mine: Codec) -> None:
+    """The pictures must come from the model, and its decoders, that the curves are of."""
+    about = result["codecs"].get(mine.name, {})
+    for key in ("weights", "decoders"):
+        measured, here = about.get(key), mine.about.get(key)
+        if key in about and measured != here:
+            raise HqcodecError(
+                f"report: the measurement is of {key} {measured}, the model here has {here}; "
+                "measure again, name that model, or show no pictures"
+            )
 
 
 def page(

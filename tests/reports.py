@@ -1,5 +1,6 @@
 """Small reports, made of generated pictures by codecs that need no network."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image
 from hqcodec.benchmarks.baselines import BASELINES, Codec
 from hqcodec.benchmarks.metrics import Judge
 from hqcodec.benchmarks.page import write_page
+from hqcodec.benchmarks.published import Published
 from hqcodec.benchmarks.results import Result
 from hqcodec.benchmarks.sweep import sweep
 from toycodec import codec
@@ -35,9 +37,9 @@ def codecs() -> list[Codec]:
     return [replace(mine, others=darker), replace(BASELINES["jpeg"], settings=(2, 50, 95))]
 
 
-def write_report(path: Path, pictures: list[Path]) -> Result:
-    """Measure the pictures and write the page, which shows them all."""
+def write_report(path: Path, pictures: list[Path], further: Sequence[Published] = ()) -> Result:
+    """Measure the pictures and write the page, which shows them all, and `further` curves."""
     runners = codecs()
     result = sweep(pictures, runners, JUDGE)
-    write_page(path, result, pictures, runners, JUDGE, len(pictures))
+    write_page(path, result, pictures, runners, JUDGE, len(pictures), further)
     return result

@@ -15,12 +15,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hqcodec.benchmarks import baselines
-from hqcodec.benchmarks.page import METRICS, page
+from hqcodec.benchmarks.page import METRICS, page, write_page
 from hqcodec.benchmarks.published import KODAK, published, read_published
 from hqcodec.benchmarks.results import Result, write_result
+from hqcodec.benchmarks.sweep import sweep
 from hqcodec.benchmarks.views import ORIGINAL, Album, Ladder, spread
 from hqcodec.cli.bench import bench
-from hqcodec.errors import FormatError
+from hqcodec.errors import FormatError, HqcodecError
 from reports import JUDGE, codecs, save_pictures, write_report
 from toycodec import codec
 
@@ -234,6 +235,18 @@ def test_a_report_that_cannot_be_made_is_one_line(
         assert done.exit_code == 1 and says in str(done.exception)
         assert "\n" not in str(done.exception)
         assert not (tmp_path / "out.html").exists()
+
+
+def test_pictures_of_other_weights_than_were_measured_are_refused(tmp_path: Path) -> None:
+    paths, (mine, jpeg) = save_pictures(tmp_path / "p"), codecs()
+    result = sweep(paths, [mine, jpeg], JUDGE)
+    trained = replace(mine, about={**mine.about, "weights": "beef"})
+    out = tmp_path / "out.html"
+    with pytest.raises(HqcodecError, match="the model here has beef; measure again"):
+        write_page(out, result, paths, [trained, jpeg], JUDGE)
+    assert not out.exists()
+    write_page(out, result, paths, [trained, jpeg], JUDGE, 0)  # curves alone need no model
+    assert data_of(out.read_text(encoding="utf-8"))["pictures"] == []
 
 
 def test_a_codec_that_joins_is_shown_recompressed(tmp_path: Path) -> None:

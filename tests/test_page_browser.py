@@ -1,11 +1,13 @@
 """The HTML report in a real browser, opened as a file: it is clicked, dragged and looked at."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hqcodec.benchmarks.published import Published
 from reports import save_pictures, write_report
 
 # A fresh machine has neither; there everything else about the page is tested in test_page.py.
@@ -31,6 +33,16 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of two pictures."""
     folder = tmp_path_factory.mktemp("report")
     write_report(folder / "out.html", save_pictures(folder / "pictures"))
+    return folder / "out.html"
+
+
+@pytest.fixture(scope="module")
+def published_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report with published curves, two of which lie upon each other."""
+    folder = tmp_path_factory.mktemp("published")
+    level = {"psnr": ((1.0, 20.0), (8.0, 30.0))}
+    further = [Published(name, "a paper", level) for name in ("JPEG 4:2:0", "level", "level too")]
+    write_report(folder / "out.html", save_pictures(folder / "pictures"), further)
     return folder / "out.html"
 
 
@@ -96,6 +108,28 @@ def test_a_codec_can_be_hidden_and_another_metric_chosen(chromium: Any, page: Pa
     assert any(text.startswith("RMSE") for text in chromium.execute_script(titles))
     find(chromium, "#rate option[value=ratio]").click()
     assert "compression ratio" in chromium.execute_script(titles)
+    assert complaints(chromium) == []
+
+
+def test_published_curves_are_offered_where_they_have_the_metric_and_names_stand_apart(
+    chromium: Any, published_page: Path
+) -> None:
+    open_page(chromium, published_page, PHONE)
+    offered = "return [...document.querySelectorAll('#legend-published button')]"
+    offered += ".filter((b) => !b.hidden).map((b) => b.textContent)"
+    heights = (
+        "return [...document.querySelectorAll('#curves .name')].map((t) => t.getAttribute('y'))"
+    )
+    shown = "return [...document.querySelectorAll('#curves .name')].map((t) => t.textContent)"
+    find(chromium, "#metric option[value=psnr]").click()
+    assert chromium.execute_script(offered) == ["JPEG 4:2:0", "level", "level too"]
+    # JPEG was measured here; its published curve waits for a click.
+    assert set(chromium.execute_script(shown)) >= {"JPEG", "level", "level too"}
+    assert "JPEG 4:2:0" not in chromium.execute_script(shown)
+    found = sorted(float(y) for y in chromium.execute_script(heights))
+    assert min(b - a for a, b in pairwise(found)) > 11
+    find(chromium, "#metric option[value=rmse]").click()
+    assert chromium.execute_script(offered) == []
     assert complaints(chromium) == []
 
 

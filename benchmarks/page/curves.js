@@ -6,14 +6,18 @@ const SCALES = {
   nines: { to: (v) => -Math.log10(Math.max(1 - v, 1e-6)), ticks: (a, b) => NINES.filter((v) => v >= a && v <= b) },
 };
 const MARKERS = ["circle", "square", "triangle", "diamond"];
-const SHOWN_AT_FIRST = 12; // published curves; a file may bring many more
+const SHOWN_AT_FIRST = 16; // published curves; a file may bring many more
 
 const hidden = new Set(); // codecs that the reader turned off
 report.published.slice(SHOWN_AT_FIRST).forEach((curve) => hidden.add(curve));
+// A codec that was measured here needs no second curve until the reader asks for it.
+report.published.filter((curve) => report.codecs.some((codec) => curve.name.startsWith(codec.name)))
+  .forEach((curve) => hidden.add(curve));
+const buttons = new Map(); // codec -> its button in the legend
 let drawn = []; // {x, y, lines}: the points on the chart, in its pixels
 
 function linearTicks(low, high) {
-  const rough = (high - low) / 6;
+  const rough = (high - low) / 9;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough);
   const ticks = [];
@@ -75,6 +79,7 @@ function drawCurves() {
   if (metric === undefined) return;
 
   const [measured, published] = chosenCurves(metric, rate);
+  for (const { owner, points } of published) buttons.get(owner).hidden = points.length === 0;
   const visible = (curve) => curve.points.length > 0 && !hidden.has(curve.owner);
   // The measured rates set the limits; without any, those of the published ones do.
   const base = measured.some(visible) ? measured.filter(visible) : published.filter(visible);
@@ -154,19 +159,42 @@ function names(curves, x, y, frame, narrow) {
   const gap = narrow ? 12 : 14;
   const ends = curves.map(({ owner, points }) => {
     const last = points.at(-1);
-    return { owner, x: x(last.rate), y: y(last.value), at: y(last.value) };
+    return { owner, x: x(last.rate), y: y(last.value) };
   });
   ends.sort((a, b) => a.y - b.y);
-  ends.forEach((end, i) => { end.at = Math.max(end.y, i ? ends[i - 1].at + gap : frame.top); });
-  const excess = Math.max(0, (ends.at(-1)?.at ?? 0) - frame.bottom);
-  ends.reduceRight((limit, end) => { end.at = Math.min(end.at, limit); return end.at - gap; }, ends.length ? ends.at(-1).at - excess : 0);
+  spreadOut(ends, gap);
+  const beyond = Math.max(0, ends.at(-1).at - frame.bottom) + Math.min(0, ends[0].at - frame.top);
   return ends.flatMap(({ owner, x: from, y: height, at }) => {
     const published = Boolean(owner.curves);
-    const text = shape("text", { class: published ? "name published" : "name", x: frame.right + 14, y: at + 4 }, owner.name.replace("hqcodec (", "").replace(")", ""));
+    const text = shape("text", { class: published ? "name published" : "name", x: frame.right + 14, y: at - beyond + 4 }, short(owner.name));
     if (!published) text.style.fill = owner.colour;
-    const leader = shape("line", { class: "leader", stroke: published ? "currentColor" : owner.colour, x1: from + 5, y1: height, x2: frame.right + 11, y2: at });
+    const leader = shape("line", { class: "leader", stroke: published ? "currentColor" : owner.colour, x1: from + 5, y1: height, x2: frame.right + 11, y2: at - beyond });
     return [leader, text];
   });
+}
+
+// Heights `at` at least `gap` apart and as near to `y` as can be: runs that are too dense share
+// the mean of where they want to be.
+function spreadOut(ends, gap) {
+  const runs = [];
+  ends.forEach((end, i) => {
+    runs.push({ sum: end.y - i * gap, count: 1 });
+    const mean = (run) => run.sum / run.count;
+    while (runs.length > 1 && mean(runs.at(-2)) > mean(runs.at(-1))) {
+      const { sum, count } = runs.pop();
+      runs.at(-1).sum += sum;
+      runs.at(-1).count += count;
+    }
+  });
+  let i = 0;
+  for (const { sum, count } of runs) {
+    for (let k = 0; k < count; k += 1, i += 1) ends[i].at = sum / count + i * gap;
+  }
+}
+
+function short(name) {
+  const plain = name.replace(/^hqcodec \((.*)\)$/, "$1");
+  return plain.length > 17 ? `${plain.slice(0, 16)}…` : plain;
 }
 
 function legend() {
@@ -181,9 +209,9 @@ function legend() {
         button.setAttribute("aria-pressed", String(!hidden.has(owner)));
         drawCurves();
       });
+      buttons.set(owner, button);
       return button;
     }));
-    byId(id).hidden = owners.length === 0;
   }
 }
 

@@ -53,7 +53,7 @@ function facts(side) {
   if (found.larger) notes.push(`${name}'s smallest file; it is larger than ours`);
   if (chosen(side) === report.original) notes.push("24 bits a pixel, not compressed");
   if (found.recompressed) notes.push("shown recompressed");
-  const lines = [element("b", {}, title(side)), values.join(" · ")];
+  const lines = [element("b", {}, title(side)), values.map((v) => v.replaceAll(" ", "\u00a0")).join(" · ")];
   if (notes.length) lines.push(element("i", {}, notes.join("; ")));
   return lines;
 }
