@@ -49,7 +49,7 @@ def write_page(
     paths: Sequence[Path],
     codecs: Sequence[Codec],
     judge: Judge,
-    count: int = 6,
+    count: int = 4,
     further: Sequence[Published] = (),
 ) -> None:
     """Write the report of `result` to one HTML file, whole or not at all.

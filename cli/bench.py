@@ -66,7 +66,7 @@ def bench(
     ] = None,
     page_pictures: Annotated[
         int, typer.Option("--report-pictures", min=0, help="How many pictures the report shows.")
-    ] = 6,
+    ] = 4,
     published: Annotated[
         Path | None,
         typer.Option(help="JSON {codec: [[bpp, psnr, ms-ssim], ...]} to show in the report."),
