@@ -2,14 +2,12 @@
 
     python -m hqcodec.benchmarks.anchors benchmarks/kodak.json CURVES.json [--pair avif=av1]
 
-CURVES.json holds {codec: [[bpp, PSNR, MS-SSIM], ...]}; null or a missing MS-SSIM is
-not known. Encoders and
-their settings differ from one publication to the next, and so do whole files from bare streams: at
-equal settings 0.1 dB is close, between encoders of one format half a dB is not far.
+CURVES.json is as published.py reads it. Encoders and their settings differ from one publication to
+the next, and so do whole files from bare streams: at equal settings 0.1 dB is close, between
+encoders of one format half a dB is not far.
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -17,13 +15,11 @@ from typing import Annotated
 import typer
 
 from hqcodec.benchmarks.curves import decibels
+from hqcodec.benchmarks.published import FILED, Published, read_published
 from hqcodec.benchmarks.report import LABELS, NONE, Points, at_rate, curve
 from hqcodec.benchmarks.results import Result, read_result
 from hqcodec.benchmarks.script import run
-from hqcodec.errors import FormatError, HqcodecError
-
-COLUMNS = {"psnr": 1, "ms_ssim": 2}  # place of a metric in a published point
-Published = dict[str, list[list[float | None]]]
+from hqcodec.errors import HqcodecError
 
 
 @dataclass(frozen=True)
@@ -42,36 +38,14 @@ class Agreement:
         return self.measured - self.published
 
 
-def read_curves(path: Path) -> Published:
-    """The published curves; FormatError if the file is none."""
-    try:
-        curves = json.loads(path.read_text(encoding="utf-8"))
-        for name, points in curves.items():
-            for point in points:
-                known = [isinstance(value, int | float | None) for value in point]
-                if len(point) < 2 or not all(known) or not point[0]:
-                    raise ValueError(f"point {point} of {name}")
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise FormatError(
-            f"{path}: not {{codec: [[bpp, PSNR, MS-SSIM], ...]}} as JSON: {error}"
-        ) from error
-    return dict(curves)
-
-
-def published_points(points: list[list[float | None]], metric: str) -> Points:
+def published_points(published: Published, metric: str) -> Points:
     """(bpp, dB) of the published points that have the metric."""
-    place = COLUMNS[metric]
-    found = []
-    for point in points:
-        value = point[place] if place < len(point) else None
-        if point[0] is not None and value is not None:
-            found.append((point[0], decibels(metric, value)))
-    return sorted(found)
+    return [(bpp, decibels(metric, value)) for bpp, value in published.curves.get(metric, ())]
 
 
 def agreements(
     result: Result,
-    published: Published,
+    published: Mapping[str, Published],
     pairs: dict[str, str],
     metric: str,
     rates: Sequence[float] = (),
@@ -92,7 +66,9 @@ def agreements(
     return found
 
 
-def find_pairs(result: Result, published: Published, asked: Sequence[str]) -> dict[str, str]:
+def find_pairs(
+    result: Result, published: Mapping[str, Published], asked: Sequence[str]
+) -> dict[str, str]:
     """What to compare: the pairs OURS=PUBLISHED asked for, else all codecs that share a name."""
     if not asked:
         pairs = {name: name for name in result["codecs"] if name in published}
@@ -129,9 +105,10 @@ def anchors(
     ] = None,
 ) -> None:
     """Print measured and published quality at equal rates, and the differences in dB."""
-    result, known = read_result(measured), read_curves(published)
+    result = read_result(measured)
+    known = {line.name: line for line in read_published(published)}
     pairs = find_pairs(result, known, pair or ())
-    for metric in COLUMNS:
+    for metric in FILED:
         found = agreements(result, known, pairs, metric, rates or ())
         for codec, name in pairs.items():
             rows = [row for row in found if row.codec == codec]

@@ -13,6 +13,9 @@ KODAK = frozenset(f"kodim{i:02}" for i in range(1, 25))
 COMPRESSAI = "CompressAI's results on Kodak, interpolated"
 
 
+FILED = ("psnr", "ms_ssim")  # metrics of a file of curves, in the order of its columns
+
+
 @dataclass(frozen=True)
 class Published:
     """A curve that was not measured here. curves: metric -> points by rising rate."""
@@ -116,22 +119,24 @@ def published(pictures: Collection[str], net: str | None = "alex") -> list[Publi
 
 
 def read_published(path: Path) -> list[Published]:
-    """Curves from JSON as CompressAI publishes them: {codec: [[bpp, psnr, ms-ssim], ...]}.
+    """Curves from JSON as CompressAI publishes them: {codec: [[bpp, PSNR, MS-SSIM], ...]}.
 
-    A value may be null, or stand not there. Raises FormatError for anything else.
+    A value may be null, and MS-SSIM may be left out. Raises FormatError for anything else.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return [from_rows(str(name), path.name, rows) for name, rows in found.items()]
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        wanted = "{codec: [[bpp, psnr, ms-ssim], ...]}"
+        wanted = "{codec: [[bpp, PSNR, MS-SSIM], ...]}"
         raise FormatError(f"{path} is not a JSON of {wanted}: {error}") from error
 
 
 def from_rows(name: str, source: str, rows: list[list[float | None]]) -> Published:
     """One codec of such a file."""
     curves = {}
-    for column, metric in enumerate(("psnr", "ms_ssim"), start=1):
+    if any(len(row) == 1 for row in rows):
+        raise ValueError(f"{name} has a rate without a value")
+    for column, metric in enumerate(FILED, start=1):
         points = [(float(row[0] or 0), row[column]) for row in rows if len(row) > column]
         found = sorted((rate, float(value)) for rate, value in points if value is not None)
         if any(rate <= 0 for rate, _ in found):

@@ -9,6 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from hqcodec.benchmarks import anchors
+from hqcodec.benchmarks.published import from_rows, read_published
 from hqcodec.benchmarks.results import SCHEMA, write_result
 from hqcodec.errors import FormatError, HqcodecError
 
@@ -26,7 +27,8 @@ def measured(codecs: dict[str, float]) -> dict[str, Any]:
 
 
 def test_a_curve_is_compared_at_the_published_points_that_it_reaches() -> None:
-    published = {"jpeg": [[0.05, 22.0], [0.141421, 25.1, None], [0.5657, 28.9, 0.99]]}
+    rows = [[0.05, 22.0], [0.141421, 25.1, None], [0.5657, 28.9, 0.99]]
+    published = {"jpeg": from_rows("jpeg", "", rows)}
     found = anchors.agreements(measured({"jpeg": 0}), published, {"jpeg": "jpeg"}, "psnr")
     assert [row.bpp for row in found] == [0.141421, 0.5657]
     assert [row.difference for row in found] == pytest.approx([-0.1, 0.1], abs=1e-3)
@@ -35,7 +37,7 @@ def test_a_curve_is_compared_at_the_published_points_that_it_reaches() -> None:
 
 
 def test_both_curves_are_interpolated_at_rates_that_were_asked_for() -> None:
-    published = {"AVIF": [[bpp / 2, psnr] for bpp, psnr in POINTS]}
+    published = {"AVIF": from_rows("AVIF", "", [[bpp / 2, psnr] for bpp, psnr in POINTS])}
     pairs = {"avif": "AVIF"}
     found = anchors.agreements(measured({"avif": 0}), published, pairs, "psnr", [0.09, 0.15, 0.5])
     assert [row.bpp for row in found] == [0.15]  # one of the curves ends before the others
@@ -47,15 +49,18 @@ def test_a_file_without_curves_is_one_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "curves.json"
     path.write_text(text)
     with pytest.raises(FormatError, match="bpp, PSNR, MS-SSIM"):
-        anchors.read_curves(path)
+        read_published(path)
 
 
 def test_pairs_name_codecs_that_are_there() -> None:
-    result, published = measured({"jpeg": 0, "avif": 0}), {"jpeg": [], "AV1": []}
+    result, published = (
+        measured({"jpeg": 0, "avif": 0}),
+        {x: from_rows(x, "", []) for x in ("jpeg", "AV1")},
+    )
     assert anchors.find_pairs(result, published, []) == {"jpeg": "jpeg"}
     assert anchors.find_pairs(result, published, ["avif=AV1"]) == {"avif": "AV1"}
     with pytest.raises(HqcodecError, match="no codec is in both"):
-        anchors.find_pairs(result, {"AV1": []}, [])
+        anchors.find_pairs(result, {"AV1": published["AV1"]}, [])
     for wrong, why in (("avif", "OURS=PUBLISHED"), ("x=AV1", "'x'"), ("avif=y", "'y'")):
         with pytest.raises(HqcodecError, match=why):
             anchors.find_pairs(result, published, [wrong])
