@@ -33,6 +33,7 @@ class TrainConfig:
     validate_every: int = 1000
     checkpoint_every: int = 500
     start: str = ""  # weights file to start from, instead of the model's own start
+    start_decoder: str = ""  # further decoder of `start` to start from, instead of its own
     freeze: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
     lpips: float = 0.0  # weight of LPIPS in the loss
     log_lpips: float = 0.0  # of its logarithm: a per cent counts the same at every rate

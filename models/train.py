@@ -67,6 +67,9 @@ def load_fitting(model: Model, t: TrainConfig) -> tuple[str, ...]:
     Returns the names taken.
     """
     found, own = safetensors.torch.load_file(zoo.path(t.start)), model.state_dict()
+    if t.start_decoder:
+        file = zoo.decoder_path(t.start, t.start_decoder)
+        found |= zoo.read_decoder(file, zoo.read_metadata(zoo.path(t.start)))[1]
     for key in found.keys() & own.keys():
         if key.startswith(model.transform_prefixes) and not (t.freeze and key.startswith(t.freeze)):
             found[key] = widen(found[key], own[key])
@@ -197,6 +200,7 @@ def finish(
         "steps": f"{t.steps} of {t.batch} crops of {t.crop}x{t.crop} pixels",
         **({"trained parts": f"all but {', '.join(t.freeze)}"} if t.freeze else {}),
         **({"started from": Path(t.start).name} if t.start else {}),
+        **({"its decoder": Path(t.start_decoder).name} if t.start_decoder else {}),
         **surroundings(),
         "command": f"`hqcodec train {run.config} --data {source.name} --out {out.name}{options}`",
     }
