@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "photo": ("hqcodec.models.photo", "PhotoConfig", "Photo"),
     "hq_vae": ("hqcodec.models.hq_vae", "HQVAEConfig", "HQVAE"),
+    "hr_vqvae": ("hqcodec.models.hr_vqvae", "HRVQVAEConfig", "HRVQVAE"),
 }
 DEFAULT = "photo"
 FIDELITY = "fidelity"  # the decoder in a model's own file

@@ -10,6 +10,7 @@ from torch import Tensor
 from hqcodec.models import zoo
 from hqcodec.models.base import SOFT, TOTAL, Model
 from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
+from hqcodec.models.hr_vqvae import HRVQVAE, HRVQVAEConfig
 from hqcodec.models.photo import Photo
 from photos import SMALL
 
@@ -42,6 +43,8 @@ MODELS: dict[str, Callable[[], Model]] = {
     "RQ-VAE": hq_vae((4,), (2,), "ema", shared=True),
     "photo": lambda: Photo(SMALL),
     "VQ-VAE-2": hq_vae((16, 8, 4), (1, 1, 1), "ema"),
+    "HR-VQVAE": lambda: HRVQVAE(HRVQVAEConfig(4, (3, 4, 2), dim=3, width=8, blocks=1)),
+    "HR-VQVAE, one layer": lambda: HRVQVAE(HRVQVAEConfig(2, (6,), dim=3, width=8, blocks=1)),
 }
 
 

@@ -1,0 +1,162 @@
+"""HR-VQVAE (Adiban et al. 2022): one latent, quantized by layers of linked codebooks.
+
+    encoder      x -> xi^0 [B,D,h,w]                              HRVQVAE.latent
+    layer i      e^i: nearest of the chosen parent's m_i children LinkedCodebooks.encode   eq 3
+                 xi^i = xi^{i-1} - e^i
+    decoder      x_hat = f(e^1 + .. + e^n)                        HRVQVAE.decode           eq 4
+
+With one layer it is VQ-VAE whose codebook learns by the gradient (eq 2, the quantization terms
+twice). The networks are those of hq_vae.py, so that comparisons are of quantizers alone.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hqcodec.errors import HqcodecError
+from hqcodec.models.base import Batch, Layer, Model, lpips_terms
+from hqcodec.models.blocks import PictureDecoder
+from hqcodec.models.hierarchy import Encoder, HQVAEConfig
+from hqcodec.models.linked import LinkedCodebooks
+from hqcodec.models.quantize import perplexity
+from hqcodec.models.static import StaticTables
+
+SAMPLE = 64  # pictures that a data-dependent start or one step of counting looks at
+MOST = 1 << 18  # code vectors of the last layer; a tree of more is a slip of the pen
+
+
+@dataclass(frozen=True)
+class HRVQVAEConfig:
+    """The shape of the model and how it is trained; the defaults are CIFAR-10's (Table 6)."""
+
+    stride: int = 2  # a power of two >= 2
+    codebook: tuple[int, ...] = (8, 8, 8)  # m_i, the children of each code vector, of each layer
+    dim: int = 16  # of a code vector
+    width: int = 64  # channels of the convolution blocks
+    blocks: int = 2  # residual blocks between two resolutions
+    commitment: float = 0.25  # beta_0 of eq 5
+    layer_commitment: float = 0.25  # beta_i of eq 6, the same in all layers
+
+    def __post_init__(self) -> None:
+        """Refuse a tree that cannot be built."""
+        sizes = self.codebook
+        whole = isinstance(sizes, tuple) and all(isinstance(size, int) for size in sizes)
+        if not whole or not sizes or min(sizes) < 2 or prod(sizes) > MOST:
+            raise HqcodecError(
+                f"codebook {sizes}; want a size >= 2 for each layer, whose product is <= {MOST}"
+            )
+        if self.stride < 2 or self.stride & (self.stride - 1):
+            raise HqcodecError(f"stride {self.stride}; want a power of two, 2 or more")
+        if min(self.dim, self.width) < 1 or self.blocks < 0:
+            raise HqcodecError(
+                f"dim {self.dim}, width {self.width}, blocks {self.blocks}; want 1, 1, 0 or more"
+            )
+
+
+class HRVQVAE(Model):
+    """Hierarchical residual VQ-VAE, trained on eqs 5 and 6."""
+
+    family = "hr_vqvae"
+    config: HRVQVAEConfig
+
+    def __init__(self, config: HRVQVAEConfig) -> None:
+        """Random weights; see `initialize`."""
+        super().__init__()
+        self.config = c = config
+        self.layers = tuple(Layer(c.stride, 1, size) for size in c.codebook)
+        # the encoder of an HQ-VAE of one resolution
+        shape = HQVAEConfig((c.stride,), (1,), (2,), 1, c.dim, c.width, c.blocks)
+        self.encoder = Encoder(shape)
+        self.codebooks = LinkedCodebooks(c.codebook, c.dim)
+        self.decoder = PictureDecoder(c.dim, c.stride, c.width, c.blocks)
+        self.static = StaticTables(self.layers)
+
+    @torch.no_grad()
+    def encode(self, x: Tensor, layers: int | None = None) -> list[Tensor]:
+        """Codes of pictures [B,3,H,W] in 0..1: which child, [B,1,h,w] int64 a layer.
+
+        layers: compute only so many, coarse to fine.
+        """
+        return self.codebooks.encode(self.latent(self.pad(x)), layers)
+
+    def decode(self, codes: Sequence[Tensor], size: tuple[int, int] | None = None) -> Tensor:
+        """Inverse of `encode`, up to the loss; layers that are missing contribute zero (eq 4)."""
+        if not 1 <= len(codes) <= len(self.layers):
+            raise HqcodecError(f"codes of {len(codes)} layers; want 1 to {len(self.layers)}")
+        x_hat: Tensor = self.decoder(self.codebooks.decode(codes)).clamp(0, 1)
+        return x_hat if size is None else x_hat[..., : size[0], : size[1]]
+
+    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
+        """Scalars of a training step; loss = distortion + codebook + commitment, eq 5.
+
+        Each is summed over a picture, averaged over the batch, and divided by 3HW so that crops of
+        any size weigh alike.
+        distortion: |x - x_hat|^2, the mean squared error.
+        codebook: |sg[xi^0] - e_C|^2 + sum |sg[xi^{i-1}] - e^i|^2, which the codebooks learn by.
+        commitment: beta_0 |sg[e_C] - xi^0|^2 + sum beta_i |sg[e^i] - xi^{i-1}|^2, for the encoder
+            alone: a residual xi^i is taken with its code vectors held fixed.
+        psnr: of the distortion. perplexity_l: of the code vectors of layer l >= 1, all codebooks
+        of the layer together. lpips, log_lpips: if asked for.
+        """
+        x = self.pad(x)
+        target = self.latent(x)
+        with torch.autocast(x.device.type, enabled=False):
+            codes = self.codebooks.encode(target)
+            parts = self.codebooks.parts(codes)
+            combined = torch.stack(parts).sum(0)
+            codebook, commitment = self._quantization(target, parts, combined)
+            straight = target + (combined - target).detach()  # the gradient passes straight through
+        picture = self.decoder(straight).float()
+        terms = {
+            "distortion": F.mse_loss(picture, x),
+            "codebook": codebook / x.numel(),
+            "commitment": commitment / x.numel(),
+        }
+        terms["loss"] = terms["distortion"] + terms["codebook"] + terms["commitment"]
+        if self.perceptual is not None:
+            terms |= lpips_terms(self.perceptual(picture, x))
+        terms["psnr"] = -10 * terms["distortion"].detach().log10()
+        for n, path in enumerate(self.codebooks.paths(codes), 1):
+            terms[f"perplexity_{n}"] = perplexity(path, prod(self.config.codebook[:n]))
+        return terms
+
+    def tables(self, codes: Sequence[Tensor], current: Tensor) -> Iterator[Batch]:
+        """Static tables; see `calibrate`."""
+        return self.static.tables(codes, current)
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor, loaded: Collection[str] = ()) -> None:
+        """Scale the encoder to pictures [N,3,H,W] and draw the codebooks from what it gives."""
+        x = self.pad(x[:SAMPLE])
+        if not any(key.startswith("encoder.") for key in loaded):
+            self.encoder.normalise(0, self.latent(x))
+        if not any(key.startswith("codebooks.") for key in loaded):
+            self.codebooks.start(self.latent(x))
+
+    def calibrate(self, x: Tensor) -> None:
+        """Count the codes of pictures [N,3,H,W] for the static tables, anew."""
+        self.static.clear()
+        for pictures in torch.split(x, SAMPLE):
+            self.static.count(self.encode(pictures))
+
+    def latent(self, x: Tensor) -> Tensor:
+        """xi^0, what is quantized: [B,3,H,W], padded -> [B,D,h,w] float32."""
+        return self.encoder.target(0, self.encoder.bottom_up(x)[0], None)
+
+    def _quantization(
+        self, target: Tensor, parts: list[Tensor], combined: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The terms of eqs 5 and 6 for xi^0, e^i, e_C [B,D,h,w], summed over the batch."""
+        codebook = (target.detach() - combined).square().sum()
+        commitment = self.config.commitment * (combined.detach() - target).square().sum()
+        residual = target
+        for part in parts:
+            codebook = codebook + (residual.detach() - part).square().sum()
+            error = (part.detach() - residual).square().sum()
+            commitment = commitment + self.config.layer_commitment * error
+            residual = residual - part.detach()
+        return codebook, commitment
