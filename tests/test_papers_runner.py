@@ -121,6 +121,7 @@ def test_small_test_pictures_are_mirrored_to_the_crop_and_large_ones_refused(
         load_test(tmp_path / "digits.npy", 0, 16)
 
 
+@torch.no_grad()
 def test_figures_are_what_their_definitions_say() -> None:
     model = make().eval()
     x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
