@@ -81,6 +81,14 @@ def load_fitting(model: Model, t: TrainConfig) -> tuple[str, ...]:
     return tuple(taken)
 
 
+def train_mode(model: Model, freeze: tuple[str, ...]) -> None:
+    """Train mode, but for what is frozen: moving averages stand still, codes are the likeliest."""
+    model.train()
+    for name, module in model.named_modules():
+        if freeze and f"{name}.".startswith(freeze):
+            module.eval()
+
+
 def train_step(state: State, run: Run, x: Tensor) -> dict[str, float]:
     """One update on x [B,3,H,W]; what `Model.loss` returned, as numbers."""
     t, model = run.train, state.model
@@ -153,7 +161,7 @@ def train(
         load_checkpoint(state, checkpoint)
         lines = log.read_text().splitlines()[: state.step]  # a line a step
         log.write_text("".join(line + "\n" for line in lines))
-    state.model.train()
+    train_mode(state.model, t.freeze)
     began = time.monotonic()
     while state.step < t.steps:
         x = data.crops(pictures.train, t.batch, t.crop, t.seed, state.step, t.shrink).to(device)
@@ -161,7 +169,7 @@ def train(
         last = state.step == t.steps
         if last or state.step % t.validate_every == 0:
             found = validate(state, run, pictures.held_out, device)
-            state.model.train()
+            train_mode(state.model, t.freeze)
             shown |= {f"held_out_{key}": value for key, value in found.items()}
         shown["seconds"] = round(time.monotonic() - began, 1)
         with log.open("a") as file:

@@ -22,11 +22,12 @@ def hq_vae(
     quantizer: str = "stochastic",
     shared: bool = False,
     progressive: bool = False,
+    context: int = 0,
 ) -> Callable[[], Model]:
     sizes = (6,) * sum(chain) if shared else tuple(5 + n for n in range(sum(chain)))
     config = HQVAEConfig(
         resolutions, chain, sizes, groups=2, dim=3, width=8, blocks=1, quantizer=quantizer,
-        shared_codebook=shared, progressive=progressive,
+        shared_codebook=shared, progressive=progressive, context=context,
     )  # fmt: skip
     return lambda: HQVAE(config)
 
@@ -38,6 +39,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "RSQ-VAE, shared codebook": hq_vae((4,), (3,), shared=True),
     "SQ-VAE-2": hq_vae((8, 4), (1, 1), progressive=True),
     "hybrid": hq_vae((8, 2), (2, 2)),
+    "hybrid, learned prior": hq_vae((8, 4), (2, 1), context=8),
     "VQ-VAE": hq_vae((2,), (1,), "ema"),
     "RQ-VAE": hq_vae((4,), (2,), "ema", shared=True),
     "photo": lambda: Photo(SMALL),
