@@ -110,7 +110,7 @@ def train_step(state: State, run: Run, x: Tensor) -> dict[str, float]:
     if "lpips" in terms:
         total = total + t.lpips * terms["lpips"] + t.log_lpips * terms["log_lpips"]
     if not bool(total.isfinite()):
-        raise HqcodecError(f"the loss is {float(total)} at step {state.step}; lower `lr` or `clip`")
+        raise HqcodecError(f"the loss is {total.item()} at step {state.step}; lower `lr` or `clip`")
     state.optimizer.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), t.clip)
