@@ -85,9 +85,11 @@ class Prior(nn.Module):
             rows = current.movedim(1, -1).flatten(0, 2)  # [B*h*w,groups]
             nats = rows.new_zeros((), dtype=torch.float32)
             for step in range(len(CORNERS)):
+                where = positions(step, h, w, B).to(known.device)
+                if not len(where):  # a grid of one row or column lacks some steps
+                    continue
                 seen = known * before(step, h, w).to(known.device)
                 features = head.features(step, seen, state).movedim(1, -1).flatten(0, 2)
-                where = positions(step, h, w, B).to(known.device)
                 log_p = head.logits(features[where]).float().log_softmax(-1)
                 nats = nats - log_p.gather(-1, rows[where][..., None]).sum()
             total.append(nats / B)

@@ -19,6 +19,7 @@ class TrainConfig:
     batch: int = 8
     crop: int = 128  # pixels a side
     shrink: float = 0.5  # crops are shrunk by a factor drawn from here to 1; 1 never shrinks
+    flip: bool = True  # half of the crops are mirrored
     tile: int = 0  # pictures are sheets of tiles of so many pixels a side; 0: they are pictures
     held_out: float = 0.02  # share of the pictures kept for validation
     lr: float = 4e-4
@@ -28,6 +29,7 @@ class TrainConfig:
     hold: float = 0.3  # share of the steps before the cosine starts
     patience: int = 3  # plateau: the rate halves after so many validations without a lower loss
     warmup: int = 100  # steps of linear warm-up
+    stages: int = 1  # equal parts of the steps; in each, rate and optimizer start anew
     clip: float = 1000.0  # gradient norm
     average: float = 0.0  # decay of the weights' moving average; 0: none
     bf16: bool = True  # bfloat16 autocast

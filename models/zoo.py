@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "photo": ("hqcodec.models.photo", "PhotoConfig", "Photo"),
     "hq_vae": ("hqcodec.models.hq_vae", "HQVAEConfig", "HQVAE"),
+    "hqa": ("hqcodec.models.hqa", "HQAConfig", "HQA"),
 }
 DEFAULT = "photo"
 FIDELITY = "fidelity"  # the decoder in a model's own file

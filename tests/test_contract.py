@@ -10,6 +10,7 @@ from torch import Tensor
 from hqcodec.models import zoo
 from hqcodec.models.base import SOFT, TOTAL, Model
 from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
+from hqcodec.models.hqa import HQA, HQAConfig
 from hqcodec.models.photo import Photo
 from photos import SMALL
 
@@ -32,6 +33,13 @@ def hq_vae(
     return lambda: HQVAE(config)
 
 
+def hqa(context: int) -> Callable[[], Model]:
+    config = HQAConfig(
+        (5, 6, 7), (8, 6, 4), (8, 6, 4), (0.0, 0.5, 0.5), dim=3, level_steps=2, context=context
+    )
+    return lambda: HQA(config)
+
+
 # Small models; each is made anew, given a data-dependent start and calibrated.
 MODELS: dict[str, Callable[[], Model]] = {
     "SQ-VAE": hq_vae((4,), (1,)),
@@ -42,6 +50,8 @@ MODELS: dict[str, Callable[[], Model]] = {
     "hybrid, learned prior": hq_vae((8, 4), (2, 1), context=8),
     "VQ-VAE": hq_vae((2,), (1,), "ema"),
     "RQ-VAE": hq_vae((4,), (2,), "ema", shared=True),
+    "HQA": hqa(0),
+    "HQA, learned prior": hqa(4),
     "photo": lambda: Photo(SMALL),
     "VQ-VAE-2": hq_vae((16, 8, 4), (1, 1, 1), "ema"),
 }
@@ -198,9 +208,10 @@ def assert_same_tables(model: Model, twin: Model, codes: list[Tensor]) -> None:
 
 def test_the_loss_is_a_finite_scalar_whose_gradient_reaches_every_parameter(name: str) -> None:
     model = make(name).train()
-    terms = model.loss(pictures(2, (48, 48)), 0)
-    assert all(value.shape == () and bool(value.isfinite()) for value in terms.values())
-    terms["loss"].backward()  # type: ignore[no-untyped-call]
+    for stage in range(model.stages):
+        terms = model.loss(pictures(2, (48, 48)), stage * model.stage_steps)
+        assert all(value.shape == () and bool(value.isfinite()) for value in terms.values())
+        terms["loss"].backward()  # type: ignore[no-untyped-call]
     without = [key for key, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert not without
 

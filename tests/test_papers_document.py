@@ -81,8 +81,8 @@ def test_the_document_is_written_from_the_json_that_is_there(tmp_path: Path) -> 
     arguments = ["--folder", str(tmp_path)]
     missing = CliRunner().invoke(app, arguments)
     assert isinstance(missing.exception, HqcodecError)
-    begin, end = markers("hq_vae")
-    (tmp_path / "README.md").write_text(f"before\n{begin}\n{end}\nafter\n")
+    blocks = ["\n".join(markers(name)) for name in document.REPORTS]
+    (tmp_path / "README.md").write_text("\n".join(["before", *blocks, "after\n"]))
     assert "no JSON yet" in CliRunner().invoke(app, arguments).stdout
     assert "Not trained yet" in (tmp_path / "README.md").read_text()
     write_result(tmp_path / "hq_vae.json", result())

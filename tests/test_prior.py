@@ -103,3 +103,11 @@ def test_a_prior_without_channels_counts_static_tables() -> None:
     assert prior.static is not None and not list(prior.parameters())
     assert int(prior.static.counts(1).sum()) == 3 * 24 + 7
     assert table_nats(prior, layers, 0)[1] < 24 * 2.0
+
+
+def test_a_grid_of_one_position_or_row_is_coded_too(prior: Prior) -> None:
+    first = codes()[0][:, :, :1]  # [3,2,1,2]
+    for width in (1, 2):
+        layers = [first[..., :width]]
+        by_tables = sum(table_nats(prior, layers, picture)[0] for picture in range(3)) / 3
+        assert float(prior.nats(layers)[0].detach()) == pytest.approx(by_tables, rel=0.03)

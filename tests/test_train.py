@@ -111,6 +111,22 @@ def test_the_rate_warms_up_holds_and_falls_to_zero() -> None:
     assert factors == pytest.approx([0.1, 1.0, 1.0, 0.5, 0.0])
 
 
+def test_every_stage_has_a_rate_and_an_optimizer_state_of_its_own(folder: Path) -> None:
+    config = TrainConfig(steps=300, stages=3, warmup=10, hold=0.3)
+    alone = TrainConfig(steps=100, warmup=10, hold=0.3)
+    for step in (0, 9, 30, 65, 99):
+        expected = train.rate_factor(alone, step)
+        factors = [train.rate_factor(config, stage * 100 + step) for stage in range(3)]
+        assert factors == pytest.approx([expected] * 3)
+    assert train.rate_factor(config, 300) == pytest.approx(0)
+    run, pixels = replace(RUN, train=replace(SHORT, stages=2)), data.load(folder)
+    state, ages = train.make_state(run, pixels, "cpu"), []
+    for step in range(6):
+        train.train_step(state, run, data.crops(pixels.train, 3, 32, 0, step, 1.0))
+        ages.append(max(float(slot["step"]) for slot in state.optimizer.state.values()))
+    assert ages == [1, 2, 3, 1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -305,6 +321,14 @@ def test_batches_are_a_function_of_seed_and_step(folder: Path) -> None:
     assert first.shape == (4, 3, 40, 40) and 0 <= first.min() and first.max() <= 1
     assert torch.equal(first, data.crops(found.train, 4, 40, 0, 7, 0.5))
     assert not torch.equal(first, data.crops(found.train, 4, 40, 0, 8, 0.5))
+
+
+def test_half_of_the_crops_are_mirrored_unless_told_otherwise() -> None:
+    ramp = np.broadcast_to(np.arange(32, dtype=np.uint8)[:, None], (32, 32, 3))
+    for flip, share in ((True, 0.5), (False, 0.0)):
+        x = data.crops([ramp], 200, 32, 0, 0, 1.0, flip)
+        mirrored = (x[:, 0, 0, 0] > x[:, 0, 0, -1]).float().mean()
+        assert float(mirrored) == pytest.approx(share, abs=0.15 if flip else 0)
 
 
 def test_held_out_pictures_are_not_trained_on(folder: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from hqcodec.benchmarks.papers import hq_vae_report
+from hqcodec.benchmarks.papers import hq_vae_report, hqa_report
 from hqcodec.benchmarks.report import replace_block
 from hqcodec.benchmarks.results import Result, read_result
 from hqcodec.benchmarks.script import run
@@ -30,7 +30,10 @@ class Report(NamedTuple):
 
 
 # Name of the JSON, the block and the PNG -> what makes them; a script of this name trains.
-REPORTS = {"hq_vae": Report(hq_vae_report.table, hq_vae_report.plot)}
+REPORTS = {
+    "hq_vae": Report(hq_vae_report.table, hq_vae_report.plot),
+    "hqa": Report(hqa_report.table, hqa_report.plot),
+}
 
 
 def block(folder: Path, name: str) -> str:

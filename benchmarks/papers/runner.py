@@ -94,7 +94,8 @@ def train_variant(variant: Variant, sources: Sources, show: Callable[[str], None
     shown = monotonic()
     for terms in train(run, sources.data, out):
         if monotonic() - shown > SHOWN_EVERY:
-            show(f"{run.name}: step {terms['step']:.0f}, PSNR {terms['psnr']:.2f}")
+            key = "psnr" if "psnr" in terms else "loss"
+            show(f"{run.name}: step {terms['step']:.0f}, {key} {terms[key]:.3f}")
             shown = monotonic()
     return out
 
