@@ -52,6 +52,8 @@ class Model(nn.Module, ABC):
     hash = bytes(32)  # SHA-256 of what decoding codes reads; likewise
     config: Any  # the frozen dataclass it was built from
     tunable = False  # whether `choose` heeds its thrift
+    stages = 1  # of training, if it has several: `loss` trains one part of the model after another
+    stage_steps = 0  # steps of each
     # weights that decide neither what codes mean nor how they are coded; `hash` leaves them out, so
     # another decoder may show the same file
     transform_prefixes: tuple[str, ...] = ("encoder.", "decoder.")

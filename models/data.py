@@ -103,21 +103,27 @@ def _array(path: Path) -> Pixels:
 
 
 def crops(
-    pictures: list[Pixels], count: int, size: int, seed: int, step: int, shrink: float
+    pictures: list[Pixels],
+    count: int,
+    size: int,
+    seed: int,
+    step: int,
+    shrink: float,
+    flip: bool = True,
 ) -> Tensor:
     """`count` random crops [count,3,size,size] in 0..1, flipped and shrunk at random.
 
-    shrink: the smallest factor to shrink by before cropping, in (0, 1]; 1 never shrinks. A picture
-    smaller than the crop is enlarged by reflection.
+    shrink: the smallest factor to shrink by before cropping, in (0, 1]; 1 never shrinks. flip:
+    whether half of them are mirrored. A picture smaller than the crop is enlarged by reflection.
     """
     rng = np.random.default_rng([seed, step])
     areas = np.array([p.shape[0] * p.shape[1] for p in pictures], dtype=np.float64)
     chosen = rng.choice(len(pictures), count, p=areas / areas.sum())
-    return torch.from_numpy(np.stack([_crop(pictures[i], size, rng, shrink) for i in chosen]))
+    return torch.from_numpy(np.stack([_crop(pictures[i], size, rng, shrink, flip) for i in chosen]))
 
 
 def _crop(
-    pixels: Pixels, size: int, rng: np.random.Generator, shrink: float
+    pixels: Pixels, size: int, rng: np.random.Generator, shrink: float, flip: bool
 ) -> npt.NDArray[np.float32]:
     factor = float(rng.uniform(shrink, 1.0)) if rng.random() < 0.5 else 1.0
     want = min(round(size / factor), *pixels.shape[:2])  # a square to shrink to the crop
@@ -127,6 +133,6 @@ def _crop(
         piece = np.asarray(Image.fromarray(piece).resize((size, size), Image.Resampling.BOX))
     elif want < size:
         piece = np.pad(piece, ((0, size - want), (0, size - want), (0, 0)), mode="symmetric")
-    if rng.random() < 0.5:
+    if flip and rng.random() < 0.5:
         piece = piece[:, ::-1]
     return np.ascontiguousarray(piece.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)

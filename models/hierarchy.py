@@ -26,6 +26,7 @@ class HQVAEConfig:
     temperature_decay: float = 1e-5  # tau = exp(-decay * step), App. E
     commitment: float = 0.25  # beta of eqs 7, 15 (ema)
     ema_decay: float = 0.99  # App. F (ema)
+    context: int = 0  # hidden channels of the learned prior; 0: static tables
     reset: bool = False  # revive codes that nothing is nearest to (ema)
 
     def __post_init__(self) -> None:

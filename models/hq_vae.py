@@ -25,8 +25,8 @@ from hqcodec.models.base import Batch, Layer, Model, lpips_terms
 from hqcodec.models.blocks import PictureDecoder, ResBlock
 from hqcodec.models.hierarchy import Encoder
 from hqcodec.models.hierarchy import HQVAEConfig as HQVAEConfig
+from hqcodec.models.prior import Prior
 from hqcodec.models.quantize import EmaQuantizer, Quantized, StochasticQuantizer, perplexity
-from hqcodec.models.static import StaticTables
 
 SAMPLE = 64  # pictures that a data-dependent start or one step of counting looks at
 
@@ -62,7 +62,7 @@ class HQVAE(Model):
             nn.Sequential(nn.Upsample(scale_factor=n), ResBlock(channels)) for n in ratios
         )
         self.decoder = PictureDecoder(channels, config.resolutions[-1], config.width, config.blocks)
-        self.static = StaticTables(self.layers)
+        self.prior = Prior(self.layers, config.context)
         # Only training reads these. `upsample` is hashed: finer codes are of what it leaves.
         unread = ("log_variance",) if config.quantizer == "stochastic" else ("uses", "sums")
         self.transform_prefixes += tuple(
@@ -103,6 +103,8 @@ class HQVAE(Model):
         latent: the quantization error of each chain by its summed s_l^2, eq 26. ema: commitment,
             of every prefix of each chain, eqs 7, 15.
         entropy: of the posterior (2), summed over the layers.
+        prior: -log p of the codes under the learned prior, if there is one. It is added to the
+            loss, but no gradient of it reaches the rest: the objective stays the paper's.
         psnr: of the mean squared error of all layers. perplexity_l: of the codes of layer l >= 1.
         variance_l: s_l^2 (stochastic). lpips, log_lpips: of all layers, if asked for (App. F.5).
         """
@@ -119,6 +121,9 @@ class HQVAE(Model):
             "entropy": torch.stack([q.entropy.sum() for q in quantized]).sum() / x.numel(),
         }
         terms["loss"] = terms["distortion"] + terms["latent"] - terms["entropy"]
+        if self.config.context:
+            terms |= self.prior.terms([q.codes for q in quantized], x)
+            terms["loss"] = terms["loss"] + terms["prior"]
         if self.perceptual is not None:
             terms |= lpips_terms(self.perceptual(pictures[-1], x))
         terms["psnr"] = -10 * errors[-1].detach().log10()
@@ -129,12 +134,17 @@ class HQVAE(Model):
         return terms
 
     def tables(self, codes: Sequence[Tensor], current: Tensor) -> Iterator[Batch]:
-        """Static tables, one batch a group; see `calibrate`."""
-        return self.static.tables(codes, current)
+        """What the learned prior says, or static tables if the config has no context."""
+        return self.prior.tables(codes, current)
 
     @torch.no_grad()
     def initialize(self, x: Tensor, loaded: Collection[str] = ()) -> None:
-        """Scale the encoder to pictures [N,3,H,W] and draw the codebooks from what it gives."""
+        """Scale the encoder to pictures [N,3,H,W] and draw the codebooks from what it gives.
+
+        loaded: if the encoder is among it, so are the codebooks that belong to it.
+        """
+        if any(key.startswith("encoder.") for key in loaded):
+            return
         x = self.pad(x[:SAMPLE])
         for r, chain in enumerate(self.config.chains):
             self.encoder.normalise(r, self._path(x, self._hard)[r].target)
@@ -142,9 +152,7 @@ class HQVAE(Model):
 
     def calibrate(self, x: Tensor) -> None:
         """Count the codes of pictures [N,3,H,W] for the static tables, anew."""
-        self.static.clear()
-        for pictures in torch.split(x, SAMPLE):
-            self.static.count(self.encode(pictures))
+        self.prior.calibrate(map(self.encode, torch.split(x, SAMPLE)))
 
     def quantizer(self, layer: int) -> StochasticQuantizer | EmaQuantizer:
         """The quantizer of a layer; all layers have the same one if the codebook is shared."""

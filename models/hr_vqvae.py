@@ -22,8 +22,8 @@ from hqcodec.models.base import Batch, Layer, Model, lpips_terms
 from hqcodec.models.blocks import PictureDecoder
 from hqcodec.models.hierarchy import Encoder, HQVAEConfig
 from hqcodec.models.linked import LinkedCodebooks
+from hqcodec.models.prior import Prior
 from hqcodec.models.quantize import perplexity
-from hqcodec.models.static import StaticTables
 
 SAMPLE = 64  # pictures that a data-dependent start or one step of counting looks at
 MOST = 1 << 18  # code vectors of the last layer; a tree of more is a slip of the pen
@@ -40,6 +40,7 @@ class HRVQVAEConfig:
     blocks: int = 2  # residual blocks between two resolutions
     commitment: float = 0.25  # beta_0 of eq 5
     layer_commitment: float = 0.25  # beta_i of eq 6, the same in all layers
+    context: int = 0  # hidden channels of the learned prior; 0: static tables
 
     def __post_init__(self) -> None:
         """Refuse a tree that cannot be built."""
@@ -51,10 +52,10 @@ class HRVQVAEConfig:
             )
         if self.stride < 2 or self.stride & (self.stride - 1):
             raise HqcodecError(f"stride {self.stride}; want a power of two, 2 or more")
-        if min(self.dim, self.width) < 1 or self.blocks < 0:
-            raise HqcodecError(
-                f"dim {self.dim}, width {self.width}, blocks {self.blocks}; want 1, 1, 0 or more"
-            )
+        least = {"dim": 1, "width": 1, "blocks": 0, "context": 0}
+        for key, bound in least.items():
+            if getattr(self, key) < bound:
+                raise HqcodecError(f"{key} {getattr(self, key)}; want {bound} or more")
 
 
 class HRVQVAE(Model):
@@ -73,7 +74,7 @@ class HRVQVAE(Model):
         self.encoder = Encoder(shape)
         self.codebooks = LinkedCodebooks(c.codebook, c.dim)
         self.decoder = PictureDecoder(c.dim, c.stride, c.width, c.blocks)
-        self.static = StaticTables(self.layers)
+        self.prior = Prior(self.layers, c.context)
 
     @torch.no_grad()
     def encode(self, x: Tensor, layers: int | None = None) -> list[Tensor]:
@@ -99,6 +100,8 @@ class HRVQVAE(Model):
         codebook: |sg[xi^0] - e_C|^2 + sum |sg[xi^{i-1}] - e^i|^2, which the codebooks learn by.
         commitment: beta_0 |sg[e_C] - xi^0|^2 + sum beta_i |sg[e^i] - xi^{i-1}|^2, for the encoder
             alone: a residual xi^i is taken with its code vectors held fixed.
+        prior: -log p of the codes under the learned prior, if there is one. It is added to the
+            loss, but no gradient of it reaches the rest: the objective stays the paper's.
         psnr: of the distortion. perplexity_l: of the code vectors of layer l >= 1, all codebooks
         of the layer together. lpips, log_lpips: if asked for.
         """
@@ -117,6 +120,9 @@ class HRVQVAE(Model):
             "commitment": commitment / x.numel(),
         }
         terms["loss"] = terms["distortion"] + terms["codebook"] + terms["commitment"]
+        if self.config.context:
+            terms |= self.prior.terms(codes, x)
+            terms["loss"] = terms["loss"] + terms["prior"]
         if self.perceptual is not None:
             terms |= lpips_terms(self.perceptual(picture, x))
         terms["psnr"] = -10 * terms["distortion"].detach().log10()
@@ -125,23 +131,24 @@ class HRVQVAE(Model):
         return terms
 
     def tables(self, codes: Sequence[Tensor], current: Tensor) -> Iterator[Batch]:
-        """Static tables; see `calibrate`."""
-        return self.static.tables(codes, current)
+        """What the learned prior says, or static tables if the config has no context."""
+        return self.prior.tables(codes, current)
 
     @torch.no_grad()
     def initialize(self, x: Tensor, loaded: Collection[str] = ()) -> None:
-        """Scale the encoder to pictures [N,3,H,W] and draw the codebooks from what it gives."""
+        """Scale the encoder to pictures [N,3,H,W] and draw the codebooks from what it gives.
+
+        loaded: if the encoder is among it, so are the codebooks that belong to it.
+        """
+        if any(key.startswith("encoder.") for key in loaded):
+            return
         x = self.pad(x[:SAMPLE])
-        if not any(key.startswith("encoder.") for key in loaded):
-            self.encoder.normalise(0, self.latent(x))
-        if not any(key.startswith("codebooks.") for key in loaded):
-            self.codebooks.start(self.latent(x))
+        self.encoder.normalise(0, self.latent(x))
+        self.codebooks.start(self.latent(x))
 
     def calibrate(self, x: Tensor) -> None:
         """Count the codes of pictures [N,3,H,W] for the static tables, anew."""
-        self.static.clear()
-        for pictures in torch.split(x, SAMPLE):
-            self.static.count(self.encode(pictures))
+        self.prior.calibrate(map(self.encode, torch.split(x, SAMPLE)))
 
     def latent(self, x: Tensor) -> Tensor:
         """xi^0, what is quantized: [B,3,H,W], padded -> [B,D,h,w] float32."""

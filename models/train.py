@@ -19,18 +19,25 @@ from hqcodec.errors import HqcodecError
 from hqcodec.models import data, zoo
 from hqcodec.models.base import Model
 from hqcodec.models.card import surroundings, write_card
-from hqcodec.models.checkpoint import State, load_checkpoint, save_checkpoint
+from hqcodec.models.checkpoint import Plateau, State, load_checkpoint, save_checkpoint
 from hqcodec.models.lpips import load_lpips, shift
 from hqcodec.models.run import Run, TrainConfig
 from hqcodec.models.widen import widen
 
+SCHEDULES = "cosine", "constant", "plateau"
+
 
 def rate_factor(config: TrainConfig, step: int) -> float:
-    """The learning rate at a step, relative to `lr`: warm-up, constant, cosine to zero."""
+    """The learning rate at a step, relative to `lr`: warm-up, constant, cosine to zero.
+
+    It begins anew in every stage. The schedule "plateau" multiplies it by what `Plateau` says.
+    """
+    steps = config.steps // config.stages
+    step -= min(step // steps, config.stages - 1) * steps
     factor = min(1.0, (step + 1) / max(1, config.warmup))
-    start = config.hold * config.steps
+    start = config.hold * steps
     if config.schedule == "cosine" and step > start:
-        factor *= 0.5 + 0.5 * cos(pi * (step - start) / (config.steps - start))
+        factor *= 0.5 + 0.5 * cos(pi * (step - start) / (steps - start))
     return factor
 
 
@@ -39,9 +46,10 @@ def make_state(run: Run, pictures: data.Pictures, device: str) -> State:
     t = run.train
     torch.manual_seed(t.seed)
     model = zoo.build(run.family, run.model)
+    check_stages(t, model)
     loaded = load_fitting(model, t) if t.start else ()
     if any(key not in loaded for key in model.state_dict() if not key.startswith(zoo.DECODER)):
-        x = data.crops(pictures.train, 512, t.crop, t.seed, 2**31, t.shrink)
+        x = data.crops(pictures.train, 512, t.crop, t.seed, 2**31, t.shrink, t.flip)
         model.initialize(x, loaded)
     model.to(device)
     for name, p in model.named_parameters():
@@ -53,7 +61,11 @@ def make_state(run: Run, pictures: data.Pictures, device: str) -> State:
     }  # fmt: skip
     if t.optimizer not in kinds:
         raise HqcodecError(f"optimizer {t.optimizer!r}; known are {', '.join(kinds)}")
-    state = State(model, kinds[t.optimizer](model.parameter_groups(t.lr)))
+    if t.schedule not in SCHEDULES:
+        raise HqcodecError(f"schedule {t.schedule!r}; known are {', '.join(SCHEDULES)}")
+    if len(t.betas) != 2 or not all(0 <= beta < 1 for beta in t.betas):
+        raise HqcodecError(f"betas {t.betas}; want two numbers from 0 to below 1")
+    state = State(model, kinds[t.optimizer](model.parameter_groups(t.lr), betas=t.betas))
     for group in state.optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     if t.average:
@@ -81,11 +93,22 @@ def load_fitting(model: Model, t: TrainConfig) -> tuple[str, ...]:
     return tuple(taken)
 
 
+def train_mode(model: Model, freeze: tuple[str, ...]) -> None:
+    """Train mode, but for what is frozen: moving averages stand still, codes are the likeliest."""
+    model.train()
+    for name, module in model.named_modules():
+        if freeze and f"{name}.".startswith(freeze):
+            module.eval()
+
+
 def train_step(state: State, run: Run, x: Tensor) -> dict[str, float]:
     """One update on x [B,3,H,W]; what `Model.loss` returned, as numbers."""
     t, model = run.train, state.model
     torch.manual_seed(t.seed * 1_000_003 + state.step)
-    factor = rate_factor(t, state.step)
+    if state.step % (t.steps // t.stages) == 0:  # a new stage
+        state.optimizer.state.clear()
+        state.plateau = Plateau()
+    factor = rate_factor(t, state.step) * state.plateau.factor
     for group in state.optimizer.param_groups:
         group["lr"] = group["initial_lr"] * factor
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=t.bf16):
@@ -94,7 +117,7 @@ def train_step(state: State, run: Run, x: Tensor) -> dict[str, float]:
     if "lpips" in terms:
         total = total + t.lpips * terms["lpips"] + t.log_lpips * terms["log_lpips"]
     if not bool(total.isfinite()):
-        raise HqcodecError(f"the loss is {float(total)} at step {state.step}; lower `lr` or `clip`")
+        raise HqcodecError(f"the loss is {total.item()} at step {state.step}; lower `lr` or `clip`")
     state.optimizer.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), t.clip)
@@ -121,7 +144,8 @@ def validate(state: State, run: Run, held_out: list[data.Pixels], device: str) -
     state.model.eval()
     sums: dict[str, list[float]] = {}
     for batch in range(8):
-        x = data.crops(held_out, max(run.train.batch, 12), run.train.crop, 1, batch, 1.0).to(device)
+        drawn = run.train.crop, 1, batch, 1.0, run.train.flip
+        x = data.crops(held_out, max(run.train.batch, 12), *drawn).to(device)
         for key, value in state.model.loss(x, state.step).items():
             sums.setdefault(key, []).append(float(value))
     if kept:
@@ -153,15 +177,18 @@ def train(
         load_checkpoint(state, checkpoint)
         lines = log.read_text().splitlines()[: state.step]  # a line a step
         log.write_text("".join(line + "\n" for line in lines))
-    state.model.train()
+    train_mode(state.model, t.freeze)
     began = time.monotonic()
     while state.step < t.steps:
-        x = data.crops(pictures.train, t.batch, t.crop, t.seed, state.step, t.shrink).to(device)
+        drawn = t.crop, t.seed, state.step, t.shrink, t.flip
+        x = data.crops(pictures.train, t.batch, *drawn).to(device)
         shown = {"step": float(state.step)} | train_step(state, run, x)
         last = state.step == t.steps
         if last or state.step % t.validate_every == 0:
             found = validate(state, run, pictures.held_out, device)
-            state.model.train()
+            train_mode(state.model, t.freeze)
+            if t.schedule == "plateau":
+                state.plateau.see(found["loss"], t.patience)
             shown |= {f"held_out_{key}": value for key, value in found.items()}
         shown["seconds"] = round(time.monotonic() - began, 1)
         with log.open("a") as file:
@@ -186,7 +213,7 @@ def finish(
         metadata = zoo.save_decoder(state.model, t.start, target, run.decoder, run.description)
         metadata = zoo.read_metadata(zoo.path(t.start)) | metadata
     else:
-        x = data.crops(pictures.train, 512, t.crop, t.seed, 2**31 + 1, t.shrink).to(device)
+        x = data.crops(pictures.train, 512, t.crop, t.seed, 2**31 + 1, t.shrink, t.flip).to(device)
         state.model.calibrate(x)
         check_frozen(state.model, run)
         metadata = zoo.save(state.model, target, run.name, run.description)
@@ -207,6 +234,17 @@ def finish(
     held_out = validate(state, run, pictures.held_out, device)
     start = zoo.path(t.start).with_suffix(".md") if t.start else None
     write_card(target.with_suffix(".md"), metadata, facts, held_out, start)
+
+
+def check_stages(t: TrainConfig, model: Model) -> None:
+    """HqcodecError if the steps are not those of the stages in which the model is trained."""
+    if t.stages < 1 or t.steps % t.stages:
+        raise HqcodecError(f"steps = {t.steps} in {t.stages} stages; want as many in each")
+    if model.stage_steps and (t.stages, t.steps // t.stages) != (model.stages, model.stage_steps):
+        raise HqcodecError(
+            f"steps = {t.steps} in {t.stages} stages; "
+            f"the model takes {model.stages * model.stage_steps} in {model.stages}"
+        )
 
 
 def check_decoder_run(run: Run, model: Model) -> None:

@@ -26,6 +26,7 @@ FAMILIES = {
     "photo": ("hqcodec.models.photo", "PhotoConfig", "Photo"),
     "hq_vae": ("hqcodec.models.hq_vae", "HQVAEConfig", "HQVAE"),
     "hr_vqvae": ("hqcodec.models.hr_vqvae", "HRVQVAEConfig", "HRVQVAE"),
+    "hqa": ("hqcodec.models.hqa", "HQAConfig", "HQA"),
 }
 DEFAULT = "photo"
 FIDELITY = "fidelity"  # the decoder in a model's own file

@@ -10,6 +10,7 @@ from torch import Tensor
 from hqcodec.models import zoo
 from hqcodec.models.base import SOFT, TOTAL, Model
 from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
+from hqcodec.models.hqa import HQA, HQAConfig
 from hqcodec.models.hr_vqvae import HRVQVAE, HRVQVAEConfig
 from hqcodec.models.photo import Photo
 from photos import SMALL
@@ -23,13 +24,21 @@ def hq_vae(
     quantizer: str = "stochastic",
     shared: bool = False,
     progressive: bool = False,
+    context: int = 0,
 ) -> Callable[[], Model]:
     sizes = (6,) * sum(chain) if shared else tuple(5 + n for n in range(sum(chain)))
     config = HQVAEConfig(
         resolutions, chain, sizes, groups=2, dim=3, width=8, blocks=1, quantizer=quantizer,
-        shared_codebook=shared, progressive=progressive,
+        shared_codebook=shared, progressive=progressive, context=context,
     )  # fmt: skip
     return lambda: HQVAE(config)
+
+
+def hqa(context: int) -> Callable[[], Model]:
+    config = HQAConfig(
+        (5, 6, 7), (8, 6, 4), (8, 6, 4), (0.0, 0.5, 0.5), dim=3, level_steps=2, context=context
+    )
+    return lambda: HQA(config)
 
 
 # Small models; each is made anew, given a data-dependent start and calibrated.
@@ -39,11 +48,17 @@ MODELS: dict[str, Callable[[], Model]] = {
     "RSQ-VAE, shared codebook": hq_vae((4,), (3,), shared=True),
     "SQ-VAE-2": hq_vae((8, 4), (1, 1), progressive=True),
     "hybrid": hq_vae((8, 2), (2, 2)),
+    "hybrid, learned prior": hq_vae((8, 4), (2, 1), context=8),
     "VQ-VAE": hq_vae((2,), (1,), "ema"),
     "RQ-VAE": hq_vae((4,), (2,), "ema", shared=True),
+    "HQA": hqa(0),
+    "HQA, learned prior": hqa(4),
     "photo": lambda: Photo(SMALL),
     "VQ-VAE-2": hq_vae((16, 8, 4), (1, 1, 1), "ema"),
     "HR-VQVAE": lambda: HRVQVAE(HRVQVAEConfig(4, (3, 4, 2), dim=3, width=8, blocks=1)),
+    "HR-VQVAE, learned prior": lambda: HRVQVAE(
+        HRVQVAEConfig(4, (3, 2), dim=3, width=8, blocks=1, context=8)
+    ),
     "HR-VQVAE, one layer": lambda: HRVQVAE(HRVQVAEConfig(2, (6,), dim=3, width=8, blocks=1)),
 }
 
@@ -199,9 +214,10 @@ def assert_same_tables(model: Model, twin: Model, codes: list[Tensor]) -> None:
 
 def test_the_loss_is_a_finite_scalar_whose_gradient_reaches_every_parameter(name: str) -> None:
     model = make(name).train()
-    terms = model.loss(pictures(2, (48, 48)), 0)
-    assert all(value.shape == () and bool(value.isfinite()) for value in terms.values())
-    terms["loss"].backward()  # type: ignore[no-untyped-call]
+    for stage in range(model.stages):
+        terms = model.loss(pictures(2, (48, 48)), stage * model.stage_steps)
+        assert all(value.shape == () and bool(value.isfinite()) for value in terms.values())
+        terms["loss"].backward()  # type: ignore[no-untyped-call]
     without = [key for key, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert not without
 

@@ -129,7 +129,8 @@ def test_calibrating_counts_the_codes_of_the_pictures_anew() -> None:
     model.calibrate(x)
     for n, layer in enumerate(model.encode(x)):
         expected = [row.flatten().bincount(minlength=8) + 1 for row in layer.unbind(1)]
-        assert torch.equal(model.static.counts(n), torch.stack(expected))
+        assert model.prior.static is not None
+        assert torch.equal(model.prior.static.counts(n), torch.stack(expected))
 
 
 @pytest.mark.parametrize("name", CONFIGS)

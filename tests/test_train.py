@@ -111,6 +111,22 @@ def test_the_rate_warms_up_holds_and_falls_to_zero() -> None:
     assert factors == pytest.approx([0.1, 1.0, 1.0, 0.5, 0.0])
 
 
+def test_every_stage_has_a_rate_and_an_optimizer_state_of_its_own(folder: Path) -> None:
+    config = TrainConfig(steps=300, stages=3, warmup=10, hold=0.3)
+    alone = TrainConfig(steps=100, warmup=10, hold=0.3)
+    for step in (0, 9, 30, 65, 99):
+        expected = train.rate_factor(alone, step)
+        factors = [train.rate_factor(config, stage * 100 + step) for stage in range(3)]
+        assert factors == pytest.approx([expected] * 3)
+    assert train.rate_factor(config, 300) == pytest.approx(0)
+    run, pixels = replace(RUN, train=replace(SHORT, stages=2)), data.load(folder)
+    state, ages = train.make_state(run, pixels, "cpu"), []
+    for step in range(6):
+        train.train_step(state, run, data.crops(pixels.train, 3, 32, 0, step, 1.0))
+        ages.append(max(float(slot["step"]) for slot in state.optimizer.state.values()))
+    assert ages == [1, 2, 3, 1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -200,6 +216,62 @@ def test_a_decoder_may_be_wider_than_that_of_its_model(folder: Path, tmp_path: P
     assert not torch.equal(loaded.decode(codes), narrow.decode(codes))
 
 
+def test_a_decoder_may_go_on_from_one_that_is_there(folder: Path, tmp_path: Path) -> None:
+    for _ in train.train(RUN, folder, tmp_path / "first"):
+        pass
+    start = str(tmp_path / "first" / "small.safetensors")
+    frozen = ("encoder.", "codebooks.", "contexts.")
+    t = replace(SHORT, start=start, freeze=frozen, lr=0.01)
+    for _ in train.train(replace(RUN, train=t, decoder="sharp"), folder, tmp_path / "second"):
+        pass
+    (tmp_path / "second" / "small.sharp.safetensors").rename(
+        tmp_path / "first" / "small.sharp.safetensors"
+    )
+    made = zoo.build(RUN.family, RUN.model)
+    train.load_fitting(made, replace(t, start_decoder="sharp"))
+    sharp, own = zoo.load(start, decoder="sharp"), zoo.load(start)
+    for key, value in made.state_dict().items():
+        assert torch.equal(value, sharp.state_dict()[key]), key
+    assert not torch.equal(made.decoder.linear.weight, own.decoder.linear.weight)  # type: ignore[union-attr, arg-type]
+    with pytest.raises(HqcodecError, match="'dull' is neither"):
+        train.load_fitting(made, replace(t, start_decoder="dull"))
+
+
+def test_the_plateau_halves_the_rate_when_nothing_gets_better(folder: Path, tmp_path: Path) -> None:
+    t = replace(
+        SHORT, steps=12, validate_every=2, schedule="plateau", patience=2, warmup=0, lr=1e-12
+    )  # nothing learned, so after the first validation none is better
+    run = replace(RUN, train=replace(t, average=0.0))
+    rates = [record["lr"] for record in train.train(run, folder, tmp_path / "whole")]
+    assert rates == pytest.approx([1e-12] * 6 + [5e-13] * 4 + [2.5e-13] * 2)
+    for count, _ in enumerate(train.train(run, folder, tmp_path / "broken")):
+        if count == 6:
+            break
+    again = [record["lr"] for record in train.train(run, folder, tmp_path / "broken")]
+    assert again == rates[6:]  # a checkpoint keeps the schedule's state
+
+
+def test_a_prior_is_trained_alone_while_moving_averages_stand_still(
+    folder: Path, tmp_path: Path
+) -> None:
+    shape = {"resolutions": (4,), "chain": (2,), "codebook": (8, 8), "dim": 4, "width": 8}
+    model = {**shape, "blocks": 1, "quantizer": "ema"}
+    run = Run("hq_vae", model, replace(SHORT, average=0.0), "A test", "small")
+    for _ in train.train(run, folder, tmp_path / "first"):
+        pass
+    start = str(tmp_path / "first" / "small.safetensors")
+    frozen = ("encoder.", "quantizers.", "decoder.")
+    later = replace(
+        run,
+        model=model | {"context": 8},
+        train=replace(run.train, start=start, freeze=frozen, steps=40, lr=0.01),
+    )
+    records = list(train.train(later, folder, tmp_path / "second"))
+    assert records[-1]["bpp_2"] < records[0]["bpp_2"]
+    before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert all(torch.equal(after[k], v) for k, v in before.items() if not k.startswith("prior."))
+
+
 class Distance(torch.nn.Module):
     """In the place of LPIPS."""
 
@@ -249,6 +321,14 @@ def test_batches_are_a_function_of_seed_and_step(folder: Path) -> None:
     assert first.shape == (4, 3, 40, 40) and 0 <= first.min() and first.max() <= 1
     assert torch.equal(first, data.crops(found.train, 4, 40, 0, 7, 0.5))
     assert not torch.equal(first, data.crops(found.train, 4, 40, 0, 8, 0.5))
+
+
+def test_half_of_the_crops_are_mirrored_unless_told_otherwise() -> None:
+    ramp = np.broadcast_to(np.arange(32, dtype=np.uint8)[:, None], (32, 32, 3))
+    for flip, share in ((True, 0.5), (False, 0.0)):
+        x = data.crops([ramp], 200, 32, 0, 0, 1.0, flip)
+        mirrored = (x[:, 0, 0, 0] > x[:, 0, 0, -1]).float().mean()
+        assert float(mirrored) == pytest.approx(share, abs=0.15 if flip else 0)
 
 
 def test_held_out_pictures_are_not_trained_on(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""The papers' comparisons, trained again: one script a paper, one flag for the size."""

@@ -1,0 +1,65 @@
+"""Write the tables and figures of benchmarks/papers/README.md from the JSON that is there.
+
+Run from the root of the repository:
+
+    python -m hqcodec.benchmarks.papers.document
+
+A paper whose JSON is not there keeps a line that says so.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from hqcodec.benchmarks.papers import hq_vae_report, hqa_report
+from hqcodec.benchmarks.report import replace_block
+from hqcodec.benchmarks.results import Result, read_result
+from hqcodec.benchmarks.script import run
+from hqcodec.errors import HqcodecError
+
+FOLDER = Path("benchmarks/papers")
+
+
+class Report(NamedTuple):
+    """What is made of a paper's JSON."""
+
+    table: Callable[[Result], str]
+    plot: Callable[[Result, Path], None]
+
+
+# Name of the JSON, the block and the PNG -> what makes them; a script of this name trains.
+REPORTS = {
+    "hq_vae": Report(hq_vae_report.table, hq_vae_report.plot),
+    "hqa": Report(hqa_report.table, hqa_report.plot),
+}
+
+
+def block(folder: Path, name: str) -> str:
+    """What stands between the markers of a paper; the PNG is named where there is a JSON."""
+    source = folder / f"{name}.json"
+    if not source.exists():
+        return (
+            f"Not trained yet: `python -m hqcodec.benchmarks.papers.{name} --help`, then "
+            "`python -m hqcodec.benchmarks.papers.document`."
+        )
+    return f"{REPORTS[name].table(read_result(source))}\n\n![Curves of {name}]({name}.png)"
+
+
+def document(
+    folder: Annotated[Path, typer.Option(help="Where README.md and the JSONs are.")] = FOLDER,
+) -> None:
+    """Bring tables and figures of the document up to date."""
+    if not (folder / "README.md").is_file():
+        raise HqcodecError(f"no README.md in {folder}; run at the repository's root")
+    for name, report in REPORTS.items():
+        replace_block(folder / "README.md", name, block(folder, name))
+        source = folder / f"{name}.json"
+        if source.exists():
+            report.plot(read_result(source), source.with_suffix(".png"))
+        typer.echo(f"{name}: {'written' if source.exists() else 'no JSON yet'}")
+
+
+if __name__ == "__main__":
+    run(document)
