@@ -60,6 +60,9 @@ MODELS: dict[str, Callable[[], Model]] = {
         HRVQVAEConfig(4, (3, 2), dim=3, width=8, blocks=1, context=8)
     ),
     "HR-VQVAE, one layer": lambda: HRVQVAE(HRVQVAEConfig(2, (6,), dim=3, width=8, blocks=1)),
+    "HR-VQVAE, by the gradient": lambda: HRVQVAE(
+        HRVQVAEConfig(4, (3, 2), dim=3, width=8, blocks=1, ema_decay=0)
+    ),
 }
 
 

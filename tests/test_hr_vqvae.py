@@ -41,16 +41,17 @@ def latents(n: int = 2, dim: int = 3, side: int = 5) -> Tensor:
     return torch.randn(n, dim, side, side, generator=torch.Generator().manual_seed(2))
 
 
-def tree(sizes: tuple[int, ...] = SIZES, dim: int = 3) -> LinkedCodebooks:
+def tree(sizes: tuple[int, ...] = SIZES, decay: float = 0.0) -> LinkedCodebooks:
     torch.manual_seed(0)
-    return LinkedCodebooks(sizes, dim)
+    return LinkedCodebooks(sizes, 3, decay)
 
 
 def walk(codebooks: LinkedCodebooks, vector: list[float]) -> tuple[list[int], list[list[float]]]:
     """Codes and code vectors of one vector, by eq 3 in plain Python: nested lists, no paths."""
     codes: list[int] = []
     chosen: list[list[float]] = []
-    for table in codebooks.tables:
+    for n in range(len(codebooks.sizes)):
+        table = codebooks.table(n)
         # [m_1, .., m_i, D], so that the codes so far are the indices
         children = table.view(*codebooks.sizes[: len(codes) + 1], -1)[tuple(codes)].tolist()
         codes.append(min(range(len(children)), key=lambda k: math.dist(vector, children[k])))
@@ -64,9 +65,13 @@ def square(a: list[float], b: list[float]) -> float:
 
 
 def test_layer_i_has_a_codebook_for_every_path_through_the_layers_before_it() -> None:
-    shapes = [tuple(table.shape) for table in tree((4, 4, 4)).tables]
+    shapes = [tuple(tree((4, 4, 4)).table(n).shape) for n in range(3)]
     assert shapes == [(1, 4, 3), (4, 4, 3), (16, 4, 3)]
-    assert [tuple(t.shape) for t in tree((2, 5, 3)).tables] == [(1, 2, 3), (2, 5, 3), (10, 3, 3)]
+    assert [tuple(tree((2, 5, 3)).table(n).shape) for n in range(3)] == [
+        (1, 2, 3),
+        (2, 5, 3),
+        (10, 3, 3),
+    ]
 
 
 def test_codes_are_of_the_nearest_children_of_the_parent_chosen_before() -> None:
@@ -83,16 +88,16 @@ def test_children_of_other_parents_are_not_searched() -> None:
     codebooks, z = tree((2, 3)), latents()
     first, second = codebooks.encode(z)
     with torch.no_grad():  # what parent 0 would choose from, were it parent 1's, fits perfectly
-        codebooks.tables[1][1] = 1e3
+        codebooks.table(1)[1] = 1e3
     after = codebooks.encode(z)
     assert torch.equal(after[0], first)
     assert torch.equal(after[1][first == 0], second[first == 0])
     assert bool((first == 1).any()) and bool((first == 0).any())
     # beside a perfect vector under the other parent, the chosen one's own child is taken
     with torch.no_grad():
-        codebooks.tables[0].copy_(torch.tensor([[[0.0, 0, 0], [9.0, 0, 0]]]))
-        codebooks.tables[1].copy_(torch.zeros(2, 3, 3))
-        codebooks.tables[1][1, 2] = torch.tensor([-8.0, 0, 0])  # 9 - 8 = 1
+        codebooks.table(0).copy_(torch.tensor([[[0.0, 0, 0], [9.0, 0, 0]]]))
+        codebooks.table(1).copy_(torch.zeros(2, 3, 3))
+        codebooks.table(1)[1, 2] = torch.tensor([-8.0, 0, 0])  # 9 - 8 = 1
     one = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
     assert int(codebooks.encode(one)[0]) == 0
     assert codebooks.decode(codebooks.encode(one)).flatten().tolist() == [0, 0, 0]
@@ -109,7 +114,7 @@ def test_the_search_is_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> No
 def test_where_layers_say_different_things_the_exhaustive_search_finds_the_same() -> None:
     codebooks, z = tree((4, 3, 2)), 20 * latents(8)
     with torch.no_grad():
-        for n, table in enumerate(codebooks.tables):
+        for n, table in enumerate(map(codebooks.table, range(3))):
             # layer n says where the dimension n is; each parent has its children in another order
             parents, children = table.shape[:2]
             order = torch.arange(children) + torch.arange(parents)[:, None]
@@ -133,7 +138,7 @@ def test_the_sums_are_those_of_every_path() -> None:
     codebooks = tree()
     sums = codebooks.sums(3).view(*SIZES, 3)
     for i, j, k in product(*map(range, SIZES)):
-        a, b, c = codebooks.tables
+        a, b, c = map(codebooks.table, range(3))
         assert torch.allclose(sums[i, j, k], a[0, i] + b[i, j] + c[2 * i + j, k])
 
 
@@ -151,7 +156,7 @@ def test_layers_are_listed_with_their_children_not_with_all_code_vectors() -> No
 
 
 def test_each_term_of_the_objective_is_that_of_equations_5_and_6() -> None:
-    model, x = make(commitment=0.5, layer_commitment=0.125), pictures()
+    model, x = make(commitment=0.5, layer_commitment=0.125).eval(), pictures()
     with torch.no_grad():
         terms = {key: float(value) for key, value in model.loss(x, 0).items()}
         z = model.latent(x)
@@ -172,26 +177,67 @@ def test_each_term_of_the_objective_is_that_of_equations_5_and_6() -> None:
     assert terms["psnr"] == pytest.approx(-10 * math.log10(mse), rel=1e-4)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.9])
 @pytest.mark.parametrize(
     ("term", "reached"),
     [
         ("distortion", {"encoder", "decoder"}),  # straight through the quantizer
-        ("codebook", {"codebooks"}),
         ("commitment", {"encoder"}),
         ("loss", {"encoder", "decoder", "codebooks"}),
     ],
 )
 def test_gradients_flow_where_the_stops_of_equations_5_and_6_let_them(
-    term: str, reached: set[str]
+    term: str, reached: set[str], decay: float
 ) -> None:
-    model = make()
+    model = make(ema_decay=decay)
     model.loss(pictures(), 0)[term].backward()  # type: ignore[no-untyped-call]
     found = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
-    assert found == reached
+    assert found == (reached - {"codebooks"} if decay else reached)
+
+
+def test_the_codebook_term_reaches_the_codebooks_alone_and_those_that_are_averages_never() -> None:
+    model = make(ema_decay=0)
+    model.loss(pictures(), 0)["codebook"].backward()  # type: ignore[no-untyped-call]
+    found = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
+    assert found == {"codebooks"}
+    assert not make().loss(pictures(), 0)["codebook"].requires_grad
+
+
+def test_averages_move_towards_the_residuals_that_chose_them_and_the_unchosen_stay() -> None:
+    codebooks, z = tree(decay=0.75), latents(1, 3, 4)
+    codebooks.start(z)
+    # [m_1, .., m_i, D] of each layer, so that codes so far are the indices
+    before = [codebooks.table(n).clone().view(*SIZES[: n + 1], 3) for n in range(3)]
+    found: dict[tuple[int, ...], list[Tensor]] = {}
+    for vector in z.movedim(1, -1).reshape(-1, 3):
+        codes, chosen = walk(codebooks, vector.tolist())
+        for n in range(3):
+            left = vector - torch.tensor(chosen[:n]).sum(0) if n else vector
+            found.setdefault(tuple(codes[: n + 1]), []).append(left)
+    codebooks.update(z, codebooks.encode(z))
+    for n, old in enumerate(before):
+        share = 1 / math.prod(SIZES[: n + 1])  # what each has at the start
+        now = codebooks.table(n).view(old.shape)
+        for code in product(*map(range, SIZES[: n + 1])):
+            rows = found.get(code, [])
+            total = sum(rows, torch.zeros(3)) / 16
+            uses = 0.75 * share + 0.25 * len(rows) / 16
+            expected = (0.75 * share * old[code] + 0.25 * total) / uses
+            assert torch.allclose(now[code], expected, atol=1e-5)
+    assert 0 < len(found) < 3 + 6 + 24
+
+
+def test_only_training_moves_averages() -> None:
+    model, x = make(), pictures()
+    first = model.codebooks.table(0).clone()
+    model.eval().loss(x, 0)
+    assert torch.equal(model.codebooks.table(0), first)
+    model.train().loss(x, 0)
+    assert not torch.equal(model.codebooks.table(0), first)
 
 
 def test_the_gradient_reaches_the_chosen_code_vectors_alone_and_is_that_of_the_equations() -> None:
-    model, x = make(), pictures(1, 4)
+    model, x = make(ema_decay=0), pictures(1, 4)
     with torch.no_grad():
         z = model.latent(x)
     model.loss(x, 0)["loss"].backward()  # type: ignore[no-untyped-call]
@@ -203,7 +249,7 @@ def test_the_gradient_reaches_the_chosen_code_vectors_alone_and_is_that_of_the_e
             step = 2 * (e_c - vector) + 2 * (torch.tensor(part) - left)
             expected[n][tuple(codes[: n + 1])] += step / x.numel()
             left = left - torch.tensor(part)
-    for table, want in zip(model.codebooks.tables, expected, strict=True):
+    for table, want in zip(map(model.codebooks.table, range(3)), expected, strict=True):
         assert table.grad is not None
         assert torch.allclose(table.grad, want.view_as(table), atol=1e-6)
 
@@ -242,7 +288,7 @@ def test_the_start_scales_the_encoder_and_each_layer_leaves_less() -> None:
 def test_a_parent_of_too_few_vectors_still_gets_children_that_differ() -> None:
     codebooks = tree((4, 4, 4))
     codebooks.start(latents(1, 3, 2))  # four vectors in all
-    for table in codebooks.tables:
+    for table in map(codebooks.table, range(3)):
         assert bool(table.isfinite().all())
         for children in table.tolist():
             assert len({tuple(child) for child in children}) == 4
@@ -251,12 +297,13 @@ def test_a_parent_of_too_few_vectors_still_gets_children_that_differ() -> None:
 def test_a_start_keeps_what_was_loaded() -> None:
     model = make()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    model.initialize(pictures(), ["encoder.inject.0.7.weight", "codebooks.tables.0"])
+    model.initialize(pictures(), ["encoder.inject.0.7.weight", "codebooks.table_0"])
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
-def test_a_few_steps_lower_the_loss() -> None:
-    model, x = make(), pictures(8)
+@pytest.mark.parametrize("decay", [0.0, 0.9])
+def test_a_few_steps_lower_the_loss(decay: float) -> None:
+    model, x = make(ema_decay=decay), pictures(8)
     x = (x[:, :, :2, :2]).repeat_interleave(4, 2).repeat_interleave(4, 3)  # four flat quarters
     model.initialize(x)
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
@@ -294,7 +341,7 @@ def test_the_config_file_names_every_field_and_makes_the_papers_model() -> None:
     assert isinstance(model, HRVQVAE) and model.config == HRVQVAEConfig(context=32)
     again = zoo.from_dict(HRVQVAEConfig, json.loads(json.dumps(asdict(model.config))))
     assert again == model.config
-    assert [table.shape[0] * 8 for table in model.codebooks.tables] == [8, 64, 512]
+    assert [model.codebooks.table(n).shape[0] * 8 for n in range(3)] == [8, 64, 512]
     assert model.encode(torch.zeros(1, 3, 32, 32))[0].shape == (1, 1, 16, 16)
 
 
@@ -316,6 +363,8 @@ def test_the_config_file_names_every_field_and_makes_the_papers_model() -> None:
         {"width": 0},
         {"blocks": -1},
         {"context": -1},
+        {"ema_decay": 1.0},
+        {"ema_decay": -0.1},
         {"depth": 3},
     ],
 )
