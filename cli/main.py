@@ -11,6 +11,7 @@ from hqcodec import __version__
 from hqcodec.cli.bench import bench
 from hqcodec.cli.files import compress, decompress, truncate
 from hqcodec.cli.jobs import complain
+from hqcodec.cli.sample import sample
 from hqcodec.cli.show import info, models
 from hqcodec.cli.train import train
 from hqcodec.errors import HqcodecError
@@ -47,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A neural image codec: small files that decode to the same bits everywhere.",
 )
-for command in (compress, decompress, info, truncate, models, train, bench):
+for command in (compress, decompress, info, truncate, models, train, sample, bench):
     app.command()(command)
 
 

@@ -1,7 +1,9 @@
 """What a run continues from: weights, averages, optimizer state and step, in one file."""
 
+import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 
 import safetensors.torch
@@ -13,6 +15,24 @@ from hqcodec.models.base import Model
 
 
 @dataclass
+class Plateau:
+    """The learning rate's factor under the schedule "plateau", and what it follows from."""
+
+    factor: float = 1.0
+    best: float = inf  # lowest held-out loss
+    waiting: int = 0  # validations since then, or since the rate was halved
+
+    def see(self, loss: float, patience: int) -> None:
+        """Halve the factor if `loss`, of a validation, is the last of `patience` without a best."""
+        if loss < self.best:
+            self.best, self.waiting = loss, 0
+            return
+        self.waiting += 1
+        if self.waiting >= patience:
+            self.factor, self.waiting = self.factor / 2, 0
+
+
+@dataclass
 class State:
     """What a checkpoint holds."""
 
@@ -20,6 +40,7 @@ class State:
     optimizer: torch.optim.Optimizer
     average: dict[str, Tensor] = field(default_factory=dict)
     step: int = 0
+    plateau: Plateau = field(default_factory=Plateau)
 
 
 def save_checkpoint(state: State, target: Path) -> None:
@@ -32,7 +53,7 @@ def save_checkpoint(state: State, target: Path) -> None:
     safetensors.torch.save_file(
         {k: v.detach().cpu().clone() for k, v in tensors.items()},
         temporary,
-        {"step": str(state.step)},
+        {"step": str(state.step), "plateau": json.dumps(asdict(state.plateau))},
     )
     os.replace(temporary, target)
 
@@ -41,6 +62,7 @@ def load_checkpoint(state: State, source: Path) -> None:
     """Inverse of `save_checkpoint`, into a state of the same shape."""
     with safe_open(source, framework="pt") as file:
         state.step = int(file.metadata()["step"])
+        state.plateau = Plateau(**json.loads(file.metadata()["plateau"]))
         tensors = {key: file.get_tensor(key) for key in file.keys()}
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
     for key, value in tensors.items():

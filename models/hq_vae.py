@@ -139,7 +139,12 @@ class HQVAE(Model):
 
     @torch.no_grad()
     def initialize(self, x: Tensor, loaded: Collection[str] = ()) -> None:
-        """Scale the encoder to pictures [N,3,H,W] and draw the codebooks from what it gives."""
+        """Scale the encoder to pictures [N,3,H,W] and draw the codebooks from what it gives.
+
+        loaded: if the encoder is among it, so are the codebooks that belong to it.
+        """
+        if any(key.startswith("encoder.") for key in loaded):
+            return
         x = self.pad(x[:SAMPLE])
         for r, chain in enumerate(self.config.chains):
             self.encoder.normalise(r, self._path(x, self._hard)[r].target)

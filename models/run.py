@@ -24,8 +24,10 @@ class TrainConfig:
     held_out: float = 0.02  # share of the pictures kept for validation
     lr: float = 4e-4
     optimizer: str = "adam"
-    schedule: str = "cosine"  # or "constant"
+    betas: tuple[float, ...] = (0.9, 0.999)  # of the optimizer
+    schedule: str = "cosine"  # or "constant", "plateau"
     hold: float = 0.3  # share of the steps before the cosine starts
+    patience: int = 3  # plateau: the rate halves after so many validations without a lower loss
     warmup: int = 100  # steps of linear warm-up
     stages: int = 1  # equal parts of the steps; in each, rate and optimizer start anew
     clip: float = 1000.0  # gradient norm

@@ -19,16 +19,18 @@ from hqcodec.errors import HqcodecError
 from hqcodec.models import data, zoo
 from hqcodec.models.base import Model
 from hqcodec.models.card import surroundings, write_card
-from hqcodec.models.checkpoint import State, load_checkpoint, save_checkpoint
+from hqcodec.models.checkpoint import Plateau, State, load_checkpoint, save_checkpoint
 from hqcodec.models.lpips import load_lpips, shift
 from hqcodec.models.run import Run, TrainConfig
 from hqcodec.models.widen import widen
+
+SCHEDULES = "cosine", "constant", "plateau"
 
 
 def rate_factor(config: TrainConfig, step: int) -> float:
     """The learning rate at a step, relative to `lr`: warm-up, constant, cosine to zero.
 
-    It begins anew in every stage.
+    It begins anew in every stage. The schedule "plateau" multiplies it by what `Plateau` says.
     """
     steps = config.steps // config.stages
     step -= min(step // steps, config.stages - 1) * steps
@@ -59,7 +61,11 @@ def make_state(run: Run, pictures: data.Pictures, device: str) -> State:
     }  # fmt: skip
     if t.optimizer not in kinds:
         raise HqcodecError(f"optimizer {t.optimizer!r}; known are {', '.join(kinds)}")
-    state = State(model, kinds[t.optimizer](model.parameter_groups(t.lr)))
+    if t.schedule not in SCHEDULES:
+        raise HqcodecError(f"schedule {t.schedule!r}; known are {', '.join(SCHEDULES)}")
+    if len(t.betas) != 2 or not all(0 <= beta < 1 for beta in t.betas):
+        raise HqcodecError(f"betas {t.betas}; want two numbers from 0 to below 1")
+    state = State(model, kinds[t.optimizer](model.parameter_groups(t.lr), betas=t.betas))
     for group in state.optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     if t.average:
@@ -99,9 +105,10 @@ def train_step(state: State, run: Run, x: Tensor) -> dict[str, float]:
     """One update on x [B,3,H,W]; what `Model.loss` returned, as numbers."""
     t, model = run.train, state.model
     torch.manual_seed(t.seed * 1_000_003 + state.step)
-    if state.step % (t.steps // t.stages) == 0:
-        state.optimizer.state.clear()  # a new stage
-    factor = rate_factor(t, state.step)
+    if state.step % (t.steps // t.stages) == 0:  # a new stage
+        state.optimizer.state.clear()
+        state.plateau = Plateau()
+    factor = rate_factor(t, state.step) * state.plateau.factor
     for group in state.optimizer.param_groups:
         group["lr"] = group["initial_lr"] * factor
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=t.bf16):
@@ -180,6 +187,8 @@ def train(
         if last or state.step % t.validate_every == 0:
             found = validate(state, run, pictures.held_out, device)
             train_mode(state.model, t.freeze)
+            if t.schedule == "plateau":
+                state.plateau.see(found["loss"], t.patience)
             shown |= {f"held_out_{key}": value for key, value in found.items()}
         shown["seconds"] = round(time.monotonic() - began, 1)
         with log.open("a") as file:

@@ -216,6 +216,62 @@ def test_a_decoder_may_be_wider_than_that_of_its_model(folder: Path, tmp_path: P
     assert not torch.equal(loaded.decode(codes), narrow.decode(codes))
 
 
+def test_a_decoder_may_go_on_from_one_that_is_there(folder: Path, tmp_path: Path) -> None:
+    for _ in train.train(RUN, folder, tmp_path / "first"):
+        pass
+    start = str(tmp_path / "first" / "small.safetensors")
+    frozen = ("encoder.", "codebooks.", "contexts.")
+    t = replace(SHORT, start=start, freeze=frozen, lr=0.01)
+    for _ in train.train(replace(RUN, train=t, decoder="sharp"), folder, tmp_path / "second"):
+        pass
+    (tmp_path / "second" / "small.sharp.safetensors").rename(
+        tmp_path / "first" / "small.sharp.safetensors"
+    )
+    made = zoo.build(RUN.family, RUN.model)
+    train.load_fitting(made, replace(t, start_decoder="sharp"))
+    sharp, own = zoo.load(start, decoder="sharp"), zoo.load(start)
+    for key, value in made.state_dict().items():
+        assert torch.equal(value, sharp.state_dict()[key]), key
+    assert not torch.equal(made.decoder.linear.weight, own.decoder.linear.weight)  # type: ignore[union-attr, arg-type]
+    with pytest.raises(HqcodecError, match="'dull' is neither"):
+        train.load_fitting(made, replace(t, start_decoder="dull"))
+
+
+def test_the_plateau_halves_the_rate_when_nothing_gets_better(folder: Path, tmp_path: Path) -> None:
+    t = replace(
+        SHORT, steps=12, validate_every=2, schedule="plateau", patience=2, warmup=0, lr=1e-12
+    )  # nothing learned, so after the first validation none is better
+    run = replace(RUN, train=replace(t, average=0.0))
+    rates = [record["lr"] for record in train.train(run, folder, tmp_path / "whole")]
+    assert rates == pytest.approx([1e-12] * 6 + [5e-13] * 4 + [2.5e-13] * 2)
+    for count, _ in enumerate(train.train(run, folder, tmp_path / "broken")):
+        if count == 6:
+            break
+    again = [record["lr"] for record in train.train(run, folder, tmp_path / "broken")]
+    assert again == rates[6:]  # a checkpoint keeps the schedule's state
+
+
+def test_a_prior_is_trained_alone_while_moving_averages_stand_still(
+    folder: Path, tmp_path: Path
+) -> None:
+    shape = {"resolutions": (4,), "chain": (2,), "codebook": (8, 8), "dim": 4, "width": 8}
+    model = {**shape, "blocks": 1, "quantizer": "ema"}
+    run = Run("hq_vae", model, replace(SHORT, average=0.0), "A test", "small")
+    for _ in train.train(run, folder, tmp_path / "first"):
+        pass
+    start = str(tmp_path / "first" / "small.safetensors")
+    frozen = ("encoder.", "quantizers.", "decoder.")
+    later = replace(
+        run,
+        model=model | {"context": 8},
+        train=replace(run.train, start=start, freeze=frozen, steps=40, lr=0.01),
+    )
+    records = list(train.train(later, folder, tmp_path / "second"))
+    assert records[-1]["bpp_2"] < records[0]["bpp_2"]
+    before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert all(torch.equal(after[k], v) for k, v in before.items() if not k.startswith("prior."))
+
+
 class Distance(torch.nn.Module):
     """In the place of LPIPS."""
 
