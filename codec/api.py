@@ -53,7 +53,7 @@ def compress(
     """
     if target is not None and layers is not None:
         raise HqcodecError("both layers and a target; give one of them")
-    m = model if isinstance(model, Model) else cached(zoo.path(model), device, zoo.FIDELITY)
+    m = model if isinstance(model, Model) else load(zoo.path(model), device, zoo.FIDELITY)
     count = m.default_layers if layers is None else layers
     if not 1 <= count <= len(m.layers):
         raise HqcodecError(f"{count} layers asked for; model {m.name} has 1 to {len(m.layers)}")
@@ -167,7 +167,7 @@ def model_of(
             raise UnknownModelError(
                 f"made by model {c.model!r}, which is not installed; give its weights as the model"
             )
-        m = cached(zoo.path(model or c.model), device, decoder)
+        m = load(zoo.path(model or c.model), device, decoder)
     if m.hash[:4] != c.weights_hash:
         raise UnknownModelError(
             f"made by other weights of {c.model!r} ({c.weights_hash.hex()}); "
@@ -178,9 +178,16 @@ def model_of(
     return m
 
 
+def load(weights: Path, device: str, decoder: str | Path) -> Model:
+    """`zoo.load`, keeping the last two, as long as their files stay as they are."""
+    own = decoder == zoo.FIDELITY
+    file = weights if own else zoo.decoder_path(weights, decoder).resolve()
+    times = weights.stat().st_mtime_ns, file.stat().st_mtime_ns
+    return _cached(weights.resolve(), device, decoder if own else file, times)
+
+
 @lru_cache(maxsize=2)
-def cached(weights: Path, device: str, decoder: str | Path) -> Model:
-    """`zoo.load`, keeping the last two."""
+def _cached(weights: Path, device: str, decoder: str | Path, times: tuple[int, int]) -> Model:
     return zoo.load(weights, device, decoder)
 
 

@@ -88,7 +88,8 @@ class HQA(Model):
         """Scalars of a training step: Algorithm 2 for level step // level_steps, or the prior.
 
         Everything below is frozen; each `level_steps` steps the next level begins, and after the
-        last one the learned prior, if the config has a context.
+        last one the learned prior, if the config has a context. In eval mode `step` counts the
+        steps that were trained, and the terms are of the level that had the last of them.
 
         The paper's terms, summed over a picture, averaged over the batch, and divided by the
         number D of values that the level reconstructs (3HW, dim*h*w above), so that the first is
@@ -102,14 +103,14 @@ class HQA(Model):
         above do not reconstruct pictures.
         """
         x = self.pad(x)
-        level = min(step // self.config.level_steps, len(self.layers))
+        # a validation after the last step of a level is still of that level
+        latest = step if self.training else max(0, step - 1)
+        level = min(latest // self.config.level_steps, self.stages - 1)
         if level == len(self.layers):
-            if self.config.context:
-                return self._prior_terms(x)
-            level -= 1
-        target, z = self._up(x, level, step == level * self.config.level_steps)
+            return self._prior_terms(x)
+        target, z = self._up(x, level, latest == level * self.config.level_steps)
         quantizer = self.quantizer(level)
-        local = min(step - level * self.config.level_steps, self.config.level_steps - 1)
+        local = min(latest - level * self.config.level_steps, self.config.level_steps - 1)
         if self.training and self._resets(local):
             quantizer.reset()
         with torch.autocast(z.device.type, enabled=False):

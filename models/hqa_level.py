@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hqcodec.errors import HqcodecError
@@ -112,7 +111,10 @@ class GumbelQuantizer(nn.Module):
         log_q = log_posterior(distance)
         q = log_q.exp()
         if self.training:
-            weights = F.gumbel_softmax(log_q, tau=temperature)
+            # Gumbel noise from uniform numbers; F.gumbel_softmax draws exponential ones, which take
+            # a CPU as long as all the rest of a step
+            noise = -torch.rand_like(log_q).log().neg_().log_()
+            weights = ((log_q + noise) / temperature).softmax(-1)
             codes = weights.argmax(-1)
             self.uses += codes.flatten().bincount(minlength=len(self.uses))
             soft = torch.einsum("bghwk,gkd->bgdhw", weights, self.codebook).flatten(1, 2)

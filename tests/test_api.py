@@ -169,6 +169,18 @@ def test_a_retrained_encoder_makes_files_that_old_weights_decode(
     assert api.decompress(blob, model).size == (30, 30)
 
 
+def test_weights_that_were_replaced_are_loaded_anew(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    zoo.save(small_photo(), path, "small", "First")
+    first = api.compress(paint(8, 8), path)
+    zoo.save(type(small_photo())(small_photo().config).eval(), path, "small", "Second")
+    second = api.compress(paint(8, 8), path)
+    assert container.read(first).weights_hash != container.read(second).weights_hash
+    assert api.decompress(second, path).size == (8, 8)
+    with pytest.raises(UnknownModelError, match="other weights"):
+        api.decompress(first, path)
+
+
 def _config(model: Model) -> dict[str, object]:
     from dataclasses import asdict
 

@@ -150,6 +150,19 @@ def test_the_learned_prior_is_trained_last_and_alone() -> None:
     assert float(terms["loss"].detach()) == pytest.approx(expected)
 
 
+@torch.no_grad()
+def test_a_validation_is_of_the_level_that_was_trained_last() -> None:
+    model, x = make(), pictures()
+    levels = [float(model.loss(x, step)["level"]) for step in (0, 1, 4, 5, 8, 12)]
+    assert levels == [1, 1, 1, 2, 2, 3]
+    codes = model.encode(x)
+    for step, kept in ((4, 3), (8, 2), (12, 1)):
+        error = (model.decode(codes[:kept]) - x).square().mean()
+        assert float(model.loss(x, step)["psnr"]) == pytest.approx(float(-10 * error.log10()))
+    levels = [float(model.train().loss(x, step)["level"]) for step in (0, 3, 4, 8, 11)]
+    assert levels == [1, 1, 2, 3, 3]
+
+
 def test_a_few_steps_lower_the_loss_of_every_level() -> None:
     model = make(level_steps=80, dim=16).train()
     x = pictures(8)[:, :, :4, :4].repeat_interleave(4, 2).repeat_interleave(4, 3)

@@ -41,7 +41,9 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
 def test_the_stack_and_the_vq_vaes_have_equal_bits_steps_and_settings(name: str) -> None:
     stack, *others = hqa.firsts(hqa.SIZES[name])
     models = [zoo.build(v.family, v.model) for v in (stack, *others)]
-    assert models[0].layers == tuple(model.layers[0] for model in models[1:])
+    for baseline in (models[1::2], models[2::2]):  # without resetting, with it
+        assert models[0].layers == tuple(model.layers[0] for model in baseline)
+    assert [v.model["reset"] for v in others] == [False, True] * 5
     differs = {"steps", "stages"}
     for other in others:
         assert stack.train["steps"] == stack.train["stages"] * other.train["steps"]
@@ -49,11 +51,11 @@ def test_the_stack_and_the_vq_vaes_have_equal_bits_steps_and_settings(name: str)
         assert {key: stack.train[key] for key in keys} == {key: other.train[key] for key in keys}
 
 
-def test_every_rate_has_both_methods_in_the_json_and_in_the_table(result: Result) -> None:
-    assert [r["method"] for r in result["records"]] == ["HQA", *["VQ-VAE"] * 5]
+def test_every_rate_has_all_methods_in_the_json_and_in_the_table(result: Result) -> None:
+    assert [r["method"] for r in result["records"]] == ["HQA", *["VQ-VAE", "VQ-VAE with reset"] * 5]
     found = hqa_report.by_rate(result)
     assert list(found) == [2048, 512, 128, 32, 8]
-    assert all(set(methods) == {"HQA", "VQ-VAE"} for methods in found.values())
+    assert all(set(methods) == set(hqa.METHODS) for methods in found.values())
     text = hqa_report.table(result)
     assert sum(line.startswith("| 2,048 |") for line in text.splitlines()) == 1
     assert "14 test pictures" in text and "Size `smoke`: 2 steps of 4 pictures" in text
@@ -62,7 +64,7 @@ def test_every_rate_has_both_methods_in_the_json_and_in_the_table(result: Result
 def test_the_figure_has_a_row_of_pictures_for_every_rate_and_method(
     result: Result, tmp_path: Path
 ) -> None:
-    assert len(result["reconstructed"]) == 10
+    assert len(result["reconstructed"]) == 15
     hqa_report.plot(result, tmp_path / "hqa.png")
     with Image.open(tmp_path / "hqa.png") as figure:
         assert min(figure.size) > 500

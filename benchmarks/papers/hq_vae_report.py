@@ -130,7 +130,8 @@ def settings(result: Result) -> str:
     return (
         f"Size `{result['size']}`: {train['steps']:,} steps of {train['batch']} pictures of "
         f"{result['data']}, learning rate {train['lr']:g}, {model['width']} channels, "
-        f"code vectors of {model['dim']} dimensions; {result['test_pictures']:,} test pictures, most likely codes. "
+        f"code vectors of {model['dim']} dimensions; {result['test_pictures']:,} test pictures, "
+        "most likely codes. "
         "± is the standard deviation over the seeds. Perplexity is of the test pictures' codes, "
         f"layers from coarse to fine. {minutes:.0f} minutes in all on "
         f"{result['machine']['torch_threads']} threads ({result['machine']['platform']})."

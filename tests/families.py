@@ -1,0 +1,73 @@
+"""Small models of every family, for the tests that all of them must pass."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from hqcodec.models.base import Model
+from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
+from hqcodec.models.hqa import HQA, HQAConfig
+from hqcodec.models.hr_vqvae import HRVQVAE, HRVQVAEConfig
+from hqcodec.models.photo import Photo
+from photos import SMALL
+
+
+def hq_vae(
+    resolutions: tuple[int, ...],
+    chain: tuple[int, ...],
+    quantizer: str = "stochastic",
+    shared: bool = False,
+    progressive: bool = False,
+    context: int = 0,
+) -> Callable[[], Model]:
+    sizes = (6,) * sum(chain) if shared else tuple(5 + n for n in range(sum(chain)))
+    config = HQVAEConfig(
+        resolutions, chain, sizes, groups=2, dim=3, width=8, blocks=1, quantizer=quantizer,
+        shared_codebook=shared, progressive=progressive, context=context,
+    )  # fmt: skip
+    return lambda: HQVAE(config)
+
+
+def hqa(context: int) -> Callable[[], Model]:
+    config = HQAConfig(
+        (5, 6, 7), (8, 6, 4), (8, 6, 4), (0.0, 0.5, 0.5), dim=3, level_steps=2, context=context
+    )
+    return lambda: HQA(config)
+
+
+# Small models; each is made anew, given a data-dependent start and calibrated.
+MODELS: dict[str, Callable[[], Model]] = {
+    "SQ-VAE": hq_vae((4,), (1,)),
+    "RSQ-VAE": hq_vae((4,), (3,)),
+    "RSQ-VAE, shared codebook": hq_vae((4,), (3,), shared=True),
+    "SQ-VAE-2": hq_vae((8, 4), (1, 1), progressive=True),
+    "hybrid": hq_vae((8, 2), (2, 2)),
+    "hybrid, learned prior": hq_vae((8, 4), (2, 1), context=8),
+    "VQ-VAE": hq_vae((2,), (1,), "ema"),
+    "RQ-VAE": hq_vae((4,), (2,), "ema", shared=True),
+    "HQA": hqa(0),
+    "HQA, learned prior": hqa(4),
+    "photo": lambda: Photo(SMALL),
+    "VQ-VAE-2": hq_vae((16, 8, 4), (1, 1, 1), "ema"),
+    "HR-VQVAE": lambda: HRVQVAE(HRVQVAEConfig(4, (3, 4, 2), dim=3, width=8, blocks=1)),
+    "HR-VQVAE, learned prior": lambda: HRVQVAE(
+        HRVQVAEConfig(4, (3, 2), dim=3, width=8, blocks=1, context=8)
+    ),
+    "HR-VQVAE, one layer": lambda: HRVQVAE(HRVQVAEConfig(2, (6,), dim=3, width=8, blocks=1)),
+    "HR-VQVAE, by the gradient": lambda: HRVQVAE(
+        HRVQVAEConfig(4, (3, 2), dim=3, width=8, blocks=1, ema_decay=0)
+    ),
+}
+
+
+def pictures(n: int, size: tuple[int, int]) -> Tensor:
+    return torch.rand(n, 3, *size, generator=torch.Generator().manual_seed(1))
+
+
+def make(name: str) -> Model:
+    torch.manual_seed(0)
+    model = MODELS[name]().eval()
+    model.initialize(pictures(8, (32, 32)))
+    model.calibrate(pictures(4, (32, 32)))
+    return model
