@@ -10,7 +10,9 @@ hq_vae.py, so that comparisons are of quantizers alone.
 
 The paper gives both a loss for the codebooks and a decay of averages, 0.9 (table 6). Here averages
 are the default: 300 steps on CIFAR-10 with codebooks (4, 4, 4) used 24 of 64 code vectors with a
-decay of 0.9, 10 with 0.99, and 3 by the gradient.
+decay of 0.9, 10 with 0.99, and 3 by the gradient. Where many layers commit, smaller betas may do
+better than the paper's 0.25: in 300 steps with (8, 8, 8), 0.05 left an MSE of 0.0055, 0.25 one of
+0.0089.
 """
 
 from collections.abc import Collection, Iterator, Sequence

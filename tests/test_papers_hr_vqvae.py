@@ -51,7 +51,7 @@ def small() -> HRVQVAE:
 def test_what_is_compared_has_equal_code_vectors_networks_and_steps(name: str) -> None:
     size = hr_vqvae.SIZES[name]
     found = hr_vqvae.variants(size)
-    assert len({(v.name, v.seed) for v in found}) == len(found) == 17 * size.seeds
+    assert len({(v.name, v.seed) for v in found}) == len(found) == 20 * size.seeds
     for variant in found:
         assert variant.train == found[0].train
         same = "width", "dim", "blocks"
@@ -62,6 +62,13 @@ def test_what_is_compared_has_equal_code_vectors_networks_and_steps(name: str) -
             last = math.prod(model.config.codebook)
         assert last == (int(variant.setting.replace(",", "")) if variant.group == "growth" else 64)
         assert model.layers[-1].stride == 2
+
+
+def test_light_commitments_weigh_together_what_vq_vaes_does() -> None:
+    for variant in hr_vqvae.variants(hr_vqvae.SIZES["smoke"]):
+        if variant.method == hr_vqvae.LIGHT:
+            c = zoo.build(variant.family, variant.model).config
+            assert c.commitment + len(c.codebook) * c.layer_commitment == 0.25
 
 
 def test_the_last_layers_use_is_that_of_its_paths() -> None:
@@ -113,6 +120,7 @@ def test_growth_stands_beside_the_papers_figures(result: Result) -> None:
         if v.group == "growth"
     ]
     text = hr_vqvae_report.table({**result, "records": records})
+    assert "| 4,096 | HR-VQVAE, β/4 | 2.50 ± 0.71 | – |" in text
     assert "| 512 | VQ-VAE | 2.50 ± 0.71 | 0.92 |" in text
     assert "| 64 | VQ-VAE-2 | 2.50 ± 0.71 | – |" in text
     assert text.index("| 64 | HR-VQVAE") < text.index("| 4,096 | HR-VQVAE")

@@ -37,7 +37,10 @@ GROUPS = {
 DEPTHS = ((64,), (8, 8), (4, 4, 4), (4, 4, 2, 2), (4, 2, 2, 2, 2), (2, 2, 2, 2, 2, 2))
 BY_GRADIENT = ((64,), (8, 8), (4, 4, 4))
 GROWTH = {512: (8, 8, 8), 64: (4, 4, 4), 4096: (16, 16, 16)}  # the paper's Table 1 first
-METHODS = "HR-VQVAE", "VQ-VAE", "VQ-VAE-2"
+LIGHT = "HR-VQVAE, β/4"
+METHODS = "HR-VQVAE", LIGHT, "VQ-VAE", "VQ-VAE-2"
+# eqs 5 and 6 sum n + 1 commitments, where VQ-VAE has one; LIGHT's weigh as much as that one.
+LIGHT_BETAS = {"commitment": 0.25 / 4, "layer_commitment": 0.25 / 4}
 DECAY = 0.9  # of the averages in all models, tables 6 and 7
 
 
@@ -69,10 +72,12 @@ def variants(size: Size) -> list[Variant]:
 
 
 def growth(size: Size) -> Iterator[Variant]:
-    """Three methods at each number of code vectors."""
+    """All methods at each number of code vectors."""
     for codes, sizes in GROWTH.items():
         setting = f"{codes:,}"
         yield linked(size, "growth", "HR-VQVAE", setting, sizes)
+        light = linked(size, "growth", LIGHT, setting, sizes)
+        yield replace(light, name=f"{light.name}-light", model=light.model | LIGHT_BETAS)
         for method, strides in {"VQ-VAE": [2], "VQ-VAE-2": [8, 4, 2]}.items():
             model = {
                 "resolutions": strides,
