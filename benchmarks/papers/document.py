@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from hqcodec.benchmarks.papers import hq_vae_report, hqa_report
+from hqcodec.benchmarks.papers import hq_vae_report, hqa_report, hr_vqvae_report
 from hqcodec.benchmarks.report import replace_block
 from hqcodec.benchmarks.results import Result, read_result
 from hqcodec.benchmarks.script import run
@@ -33,6 +33,7 @@ class Report(NamedTuple):
 REPORTS = {
     "hq_vae": Report(hq_vae_report.table, hq_vae_report.plot),
     "hqa": Report(hqa_report.table, hqa_report.plot),
+    "hr_vqvae": Report(hr_vqvae_report.table, hr_vqvae_report.plot),
 }
 
 
