@@ -104,6 +104,14 @@ class Model(nn.Module, ABC):
         layer to code; when a batch is drawn, all that earlier batches named is filled in.
         """
 
+    def interpolate(self, x: Tensor, y: Tensor, count: int) -> list[Tensor] | None:
+        """Codes on the way from one picture to another, [count,groups,h,w] int64 a layer.
+
+        x, y: [1,3,H,W] in 0..1; their latents are mixed in equal steps, both ends among them, and
+        then quantized. None if the family has no latent to mix.
+        """
+        return None
+
     @property
     def default_layers(self) -> int:
         """How many layers a file gets unless somebody says."""
@@ -142,6 +150,12 @@ class Model(nn.Module, ABC):
 def lpips_terms(distance: Tensor) -> dict[str, Tensor]:
     """What `loss` returns of a perceptual distance [B]; SOFT keeps flat crops from ruling."""
     return {"lpips": distance.mean(), "log_lpips": (distance + SOFT).log().mean()}
+
+
+def mix(ends: Tensor, count: int) -> Tensor:
+    """Latents in equal steps from the first to the second of two: [2,..] -> [count,..]."""
+    steps = torch.linspace(0, 1, count, device=ends.device).view(-1, *[1] * (ends.dim() - 1))
+    return torch.lerp(ends[:1], ends[1:], steps)
 
 
 def frequencies(weights: Tensor) -> Tensor:

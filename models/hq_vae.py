@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hqcodec.errors import HqcodecError
-from hqcodec.models.base import Batch, Layer, Model, lpips_terms
+from hqcodec.models.base import Batch, Layer, Model, lpips_terms, mix
 from hqcodec.models.blocks import PictureDecoder, ResBlock
 from hqcodec.models.hierarchy import Encoder
 from hqcodec.models.hierarchy import HQVAEConfig as HQVAEConfig
@@ -76,6 +76,13 @@ class HQVAE(Model):
         layers: compute only so many, coarse to fine.
         """
         levels = self._path(self.pad(x), self._hard, layers)
+        return [quantized.codes for level in levels for quantized in level.chain]
+
+    @torch.no_grad()
+    def interpolate(self, x: Tensor, y: Tensor, count: int) -> list[Tensor]:
+        """Codes on the way from x to y [1,3,H,W]: what is mixed are the features H^r."""
+        ends = self.encoder.bottom_up(self.pad(torch.cat([x, y])))
+        levels = self._descend([mix(feature, count) for feature in ends], self._hard)
         return [quantized.codes for level in levels for quantized in level.chain]
 
     def decode(self, codes: Sequence[Tensor], size: tuple[int, int] | None = None) -> Tensor:
@@ -170,9 +177,18 @@ class HQVAE(Model):
         self, x: Tensor, quantize: Callable[[int, Tensor], Quantized], layers: int | None = None
     ) -> list[Level]:
         """Both paths down to `layers`, x [B,3,H,W] with sides that are multiples of `stride`."""
+        return self._descend(self.encoder.bottom_up(x), quantize, layers)
+
+    def _descend(
+        self,
+        features: Sequence[Tensor],
+        quantize: Callable[[int, Tensor], Quantized],
+        layers: int | None = None,
+    ) -> list[Level]:
+        """The top-down path to `layers`; features: H^r [B,width,h,w] of the bottom-up path."""
         levels: list[Level] = []
         kept = range(len(self.layers))[:layers]
-        for r, feature in enumerate(self.encoder.bottom_up(x)):
+        for r, feature in enumerate(features):
             numbers = [n for n in self.config.chains[r] if n in kept]
             if not numbers:
                 break

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hqcodec.errors import HqcodecError
-from hqcodec.models.base import Batch, Layer, Model, lpips_terms
+from hqcodec.models.base import Batch, Layer, Model, lpips_terms, mix
 from hqcodec.models.hqa_level import (
     GumbelQuantizer,
     Normalise,
@@ -69,6 +69,15 @@ class HQA(Model):
             z = self._climb(level, z)
             codes.append(self.quantizer(level).encode(z))
         return codes[::-1][:layers]
+
+    @torch.no_grad()
+    def interpolate(self, x: Tensor, y: Tensor, count: int) -> list[Tensor]:
+        """Codes on the way from x to y [1,3,H,W], each level's z_e mixed by itself (Table 8)."""
+        z, codes = self.pad(torch.cat([x, y])), []
+        for level in range(len(self.layers)):
+            z = self._climb(level, z)
+            codes.append(self.quantizer(level).encode(mix(z, count)))
+        return codes[::-1]
 
     def decode(self, codes: Sequence[Tensor], size: tuple[int, int] | None = None) -> Tensor:
         """Inverse of `encode`, up to the loss: the finest codes, down the stack (Algorithm 3).

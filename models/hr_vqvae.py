@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hqcodec.errors import HqcodecError
-from hqcodec.models.base import Batch, Layer, Model, lpips_terms
+from hqcodec.models.base import Batch, Layer, Model, lpips_terms, mix
 from hqcodec.models.blocks import PictureDecoder
 from hqcodec.models.hierarchy import Encoder, HQVAEConfig
 from hqcodec.models.linked import LinkedCodebooks
@@ -94,6 +94,11 @@ class HRVQVAE(Model):
         layers: compute only so many, coarse to fine.
         """
         return self.codebooks.encode(self.latent(self.pad(x)), layers)
+
+    @torch.no_grad()
+    def interpolate(self, x: Tensor, y: Tensor, count: int) -> list[Tensor]:
+        """Codes on the way from x to y [1,3,H,W]: what is mixed is the latent."""
+        return self.codebooks.encode(mix(self.latent(self.pad(torch.cat([x, y]))), count))
 
     def decode(self, codes: Sequence[Tensor], size: tuple[int, int] | None = None) -> Tensor:
         """Inverse of `encode`, up to the loss; layers that are missing contribute zero (eq 4)."""

@@ -168,3 +168,16 @@ def test_every_model_reports_lpips_when_the_trainer_asks(name: str) -> None:
     assert 0 < terms["lpips"].item() < 1
     assert terms["log_lpips"].requires_grad
     assert terms["log_lpips"].item() <= math.log(terms["lpips"].item() + SOFT) + 1e-6  # Jensen
+
+
+def test_the_way_between_two_pictures_begins_and_ends_with_their_codes(
+    name: str, model: Model
+) -> None:
+    x, y = pictures(2, (24, 40)).split(1)
+    way = model.interpolate(x, y, 4)
+    assert (way is None) == (name == "photo")
+    for layer, first, last in zip(
+        way or (), model.encode(x), model.encode(y), strict=way is not None
+    ):
+        assert torch.equal(layer[0], first[0]) and torch.equal(layer[-1], last[0])
+        assert layer.shape == (4, *first.shape[1:]) and layer.dtype == torch.int64
