@@ -34,6 +34,7 @@ GROUPS = {
     "shared": "the same as residual, all layers sharing one codebook, section 5.2",
     "progressive": "every prefix of the layers, with and without progressive coding, App. F.3, F.6",
     "temperature": "the decay of the temperature, Table 5",
+    "long": "the two whose figures the paper gives, wider and for longer, Table 5",
 }
 CAPACITIES = ((2, 32), (2, 128), (4, 32))  # (L, K) at 8x8: 10, 14 and 20 bits a position
 # method -> (name of its folder, what it quantizes with)
@@ -76,7 +77,7 @@ SIZES = {
 
 def variants(size: Size) -> list[Variant]:
     """All that is compared, the most important first."""
-    firsts = [*main(size), *further(size)]
+    firsts = [*main(size), *further(size), *longer(size)]
     alike = [v for v in firsts if v.group in ("residual", "injected", "shared")]
     return firsts + [replace(v, seed=seed) for seed in range(1, size.seeds) for v in alike]
 
@@ -118,6 +119,17 @@ def further(size: Size) -> Iterator[Variant]:
         for method, shape in (shapes | {"SQ-VAE-2": TWO_LEVELS}).items():
             name = f"{method.lower()}-r{r:.0e}"
             yield make(size, "temperature", name, method, f"r = {r:.0e}", shape, r)
+
+
+def longer(size: Size) -> Iterator[Variant]:
+    """SQ-VAE-2 and RSQ-VAE, with the paper's width and more steps."""
+    long = replace(size, steps=8 * size.steps // 3, width=64, dim=64, lr=size.lr * 2 / 3)
+    if size.steps >= PAPER_STEPS:
+        return  # they are among `main`
+    about = f"; {long.steps:,} steps, {long.width} channels"
+    shape: dict[str, Any] = {"resolutions": [4], "chain": [2], "codebook": [32, 32]}
+    yield make(long, "long", "rsq-2x32-long", "RSQ-VAE", f"L = 2, K = 32{about}", shape)
+    yield make(long, "long", "sq-vae-2-long", "SQ-VAE-2", f"K = 512{about}", TWO_LEVELS)
 
 
 def make(

@@ -42,6 +42,7 @@ def table(result: Result) -> str:
         "residual": lambda: methods(result, "residual"),
         "shared": lambda: methods(result, "shared"),
         "injected": lambda: methods(result, "injected"),
+        "long": lambda: methods(result, "long"),
         "progressive": lambda: prefixes(result),
         "temperature": lambda: temperatures(result),
     }
@@ -70,7 +71,7 @@ def methods(result: Result, group: str) -> str:
     named = {(r["setting"], r["method"], r["name"]): None for r in alike(result, group=group)}
     for setting, method, name in named:
         seeds = alike(result, name=name)
-        known = TABLE_5[method][DECAY] if BASES.get(method) == name else None
+        known = TABLE_5[method][DECAY] if BASES.get(method) == name.removesuffix("-long") else None
         used = zip(*(record["perplexity"] for record in seeds), strict=True)
         rows.append(
             [
