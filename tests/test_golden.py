@@ -64,9 +64,9 @@ SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
     """Weights are read anew, under the setting."""
-    api.cached.cache_clear()
+    api._cached.cache_clear()
     yield
-    api.cached.cache_clear()
+    api._cached.cache_clear()
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
