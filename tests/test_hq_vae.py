@@ -16,7 +16,10 @@ from hqcodec.models.base import Layer
 from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
 from hqcodec.models.run import read_config
 
-CONFIGS = "sq_vae", "rsq_vae", "sq_vae_2", "hq_vae_hybrid", "vq_vae", "rq_vae", "vq_vae_2"
+CONFIGS = (
+    "sq_vae", "rsq_vae", "sq_vae_2", "hq_vae_hybrid", "hybrid-cifar10", "vq_vae", "rq_vae",
+    "vq_vae_2",
+)  # fmt: skip
 
 
 def pictures(n: int = 3, side: int = 8) -> Tensor:

@@ -188,7 +188,6 @@ def layers(axes: Axes, result: Result) -> None:
             linestyle="--" if progressive else "-",
             label=r["method"] + (", progressive" if progressive else ""),
         )
-    axes.set_yscale("log")
     axes.set_xticks([1, 2, 3, 4])
     axes.set_xlabel("layers decoded")
     axes.set_title("RMSE ×100 of the first layers", fontsize=10)
