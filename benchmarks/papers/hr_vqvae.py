@@ -31,6 +31,7 @@ TILE = 32
 GROUPS = {
     "growth": "more code vectors: does a codebook collapse, Table 1 and Figure 6",
     "depth": "HR-VQVAE with 1 to 6 layers and 64 code vectors in the last, Figures 4 and 5",
+    "light": "the same with commitments that weigh together what VQ-VAE's one does",
     "gradient": "the same with codebooks that learn by the gradient of eqs 5 and 6",
 }
 # Codebooks of equal depth would leave 4 and 5 layers out.
@@ -39,8 +40,8 @@ BY_GRADIENT = ((64,), (8, 8), (4, 4, 4))
 GROWTH = {512: (8, 8, 8), 64: (4, 4, 4), 4096: (16, 16, 16)}  # the paper's Table 1 first
 LIGHT = "HR-VQVAE, β/4"
 METHODS = "HR-VQVAE", LIGHT, "VQ-VAE", "VQ-VAE-2"
-# eqs 5 and 6 sum n + 1 commitments, where VQ-VAE has one; LIGHT's weigh as much as that one.
-LIGHT_BETAS = {"commitment": 0.25 / 4, "layer_commitment": 0.25 / 4}
+LIGHTER = "HR-VQVAE, β/(n+1)"  # LIGHT is the case of three layers
+COMMITMENT = 0.25  # beta of all models
 DECAY = 0.9  # of the averages in all models, tables 6 and 7
 
 
@@ -76,8 +77,7 @@ def growth(size: Size) -> Iterator[Variant]:
     for codes, sizes in GROWTH.items():
         setting = f"{codes:,}"
         yield linked(size, "growth", "HR-VQVAE", setting, sizes)
-        light = linked(size, "growth", LIGHT, setting, sizes)
-        yield replace(light, name=f"{light.name}-light", model=light.model | LIGHT_BETAS)
+        yield lighter(linked(size, "growth", LIGHT, setting, sizes))
         for method, strides in {"VQ-VAE": [2], "VQ-VAE-2": [8, 4, 2]}.items():
             model = {
                 "resolutions": strides,
@@ -95,8 +95,18 @@ def depths(size: Size) -> Iterator[Variant]:
     for sizes in DEPTHS:
         if sizes != GROWTH[64]:
             yield linked(size, "depth", "HR-VQVAE", layers(sizes), sizes)
+    for sizes in DEPTHS:
+        if sizes != GROWTH[64]:
+            yield lighter(linked(size, "light", LIGHTER, layers(sizes), sizes))
     for sizes in BY_GRADIENT:
         yield linked(size, "gradient", "HR-VQVAE", layers(sizes), sizes, decay=0.0)
+
+
+def lighter(variant: Variant) -> Variant:
+    """An HR-VQVAE whose n + 1 commitments (eqs 5, 6) weigh together what VQ-VAE's one does."""
+    beta = COMMITMENT / (len(variant.model["codebook"]) + 1)
+    betas = {"commitment": beta, "layer_commitment": beta}
+    return replace(variant, name=f"{variant.name}-light", model=variant.model | betas)
 
 
 def layers(sizes: Sequence[int]) -> str:

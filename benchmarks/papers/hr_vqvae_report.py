@@ -67,24 +67,26 @@ def growth(result: Result) -> str:
 
 
 def depths(result: Result) -> str:
-    """HR-VQVAE by its number of layers, averages beside the gradient."""
+    """HR-VQVAE by its number of layers, in the three ways of `names`."""
     rows = []
     for sizes in DEPTHS:
-        averages, gradient = (alike(result, name=name) for name in names(sizes))
         cells = [
             spread(found, key, scale, digits)
-            for found in (averages, gradient)
+            for found in (alike(result, name=name) for name in names(sizes))
             for key, scale, digits in (("mse", 1000, ".2f"), ("used", 1, ".0f"))
         ]
         rows.append([layers(sizes), *cells])
-    heads = ["layers", "MSE ×1000", "used of 64", "by gradient, MSE ×1000", "by gradient, used"]
+    heads = [
+        "layers", "MSE ×1000", "used of 64", "β/(n+1), MSE ×1000", "β/(n+1), used",
+        "by gradient, MSE ×1000", "by gradient, used",
+    ]  # fmt: skip
     return markdown(heads, rows)
 
 
-def names(sizes: tuple[int, ...]) -> tuple[str, str]:
-    """The variants with codebooks that are averages, and that learn by the gradient."""
+def names(sizes: tuple[int, ...]) -> tuple[str, str, str]:
+    """Variants: codebooks are averages; with lighter commitments; codebooks by the gradient."""
     name = f"hr-{'x'.join(map(str, sizes))}"
-    return name, f"{name}-gradient"
+    return name, f"{name}-light", f"{name}-gradient"
 
 
 def searches(result: Result) -> str:
@@ -174,14 +176,15 @@ def over_codes(axes: Axes, result: Result, key: str, scale: float, title: str) -
 
 
 def over_depth(axes: Axes, result: Result) -> None:
-    """Error over the number of layers, codebooks learned in two ways."""
-    for way, label in enumerate(("moving averages", "by the gradient")):
-        shapes = (DEPTHS, BY_GRADIENT)[way]
+    """Error over the number of layers, in the three ways of `names`."""
+    for way, label in enumerate(("moving averages", "the same, β/(n+1)", "by the gradient")):
+        shapes = (DEPTHS, DEPTHS, BY_GRADIENT)[way]
         places = {
             len(sizes): [1000 * r["mse"] for r in alike(result, name=names(sizes)[way])]
             for sizes in shapes
         }
-        line(axes, places, label, COLOURS["HR-VQVAE"], ("-", "--")[way])
+        colour = COLOURS[LIGHT if way == 1 else "HR-VQVAE"]
+        line(axes, places, label, colour, "--" if way == 2 else "-")
     axes.set_xlabel("layers of HR-VQVAE, 64 code vectors in the last")
     axes.set_title("MSE ×1000 (less is better)", fontsize=10)
 
