@@ -22,6 +22,7 @@ from hqcodec.models.card import surroundings, write_card
 from hqcodec.models.checkpoint import Plateau, State, load_checkpoint, save_checkpoint
 from hqcodec.models.lpips import load_lpips, shift
 from hqcodec.models.run import Run, TrainConfig
+from hqcodec.models.run_checks import check_decoder_run, check_frozen, check_stages
 from hqcodec.models.widen import widen
 
 SCHEDULES = "cosine", "constant", "plateau"
@@ -234,35 +235,3 @@ def finish(
     held_out = validate(state, run, pictures.held_out, device)
     start = zoo.path(t.start).with_suffix(".md") if t.start else None
     write_card(target.with_suffix(".md"), metadata, facts, held_out, start)
-
-
-def check_stages(t: TrainConfig, model: Model) -> None:
-    """HqcodecError if the steps are not those of the stages in which the model is trained."""
-    if t.stages < 1 or t.steps % t.stages:
-        raise HqcodecError(f"steps = {t.steps} in {t.stages} stages; want as many in each")
-    if model.stage_steps and (t.stages, t.steps // t.stages) != (model.stages, model.stage_steps):
-        raise HqcodecError(
-            f"steps = {t.steps} in {t.stages} stages; "
-            f"the model takes {model.stages * model.stage_steps} in {model.stages}"
-        )
-
-
-def check_decoder_run(run: Run, model: Model) -> None:
-    """HqcodecError if a run for a decoder would train something that does not fit its start."""
-    if not run.train.start:
-        raise HqcodecError("a decoder belongs to a model: name it by --start")
-    loose = [name for name, p in model.named_parameters() if p.requires_grad]
-    if others := [name for name in loose if not name.startswith(zoo.DECODER)]:
-        raise HqcodecError(f"a decoder is to be trained alone; add {others[0]!r} to `freeze`")
-    if not zoo.same_codes(zoo.load(run.train.start).config, model.config):
-        raise HqcodecError(f"[model] is not the config of {run.train.start}, which it must be")
-
-
-def check_frozen(model: Model, run: Run) -> None:
-    """HqcodecError if a weight that was to stay as it was is not, bit by bit, what it was."""
-    if run.train.start and run.train.freeze:
-        moved = [
-            key for key in zoo.changed(model, run.train.start) if key.startswith(run.train.freeze)
-        ]
-        if moved:
-            raise HqcodecError(f"{moved[0]} was frozen, but is not what it is in {run.train.start}")

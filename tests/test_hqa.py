@@ -21,6 +21,7 @@ from hqcodec.models import train, zoo
 from hqcodec.models.base import Layer
 from hqcodec.models.hqa import HQA, HQAConfig
 from hqcodec.models.run import Run, TrainConfig, read_config
+from hqcodec.models.run_checks import check_stages
 from stacks import SMALL, make
 
 SHORT = TrainConfig(
@@ -253,7 +254,7 @@ def test_every_config_file_of_the_family_names_every_field_and_fits_its_steps() 
         assert run.model.keys() == asdict(HQAConfig()).keys()
         model = zoo.build(run.family, run.model)
         assert isinstance(model, HQA) and run.train.crop == 32
-        train.check_stages(run.train, model)
+        check_stages(run.train, model)
         assert zoo.from_dict(HQAConfig, json.loads(json.dumps(asdict(model.config)))) == (
             model.config
         )
