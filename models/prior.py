@@ -41,7 +41,7 @@ class Prior(nn.Module):
         Each layer's stride must be a multiple of the next one's.
         """
         super().__init__()
-        self.layers, self.hidden = tuple(layers), hidden
+        self.layers = tuple(layers)
         self.static = None if hidden else StaticTables(self.layers)
         self.embed = nn.ParameterList()
         self.mix, self.grow, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()

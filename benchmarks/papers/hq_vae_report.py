@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hqcodec.benchmarks.papers.hq_vae import DECAY, DECAYS, GROUPS
+from hqcodec.benchmarks.papers.records import alike, spread
 from hqcodec.benchmarks.report import NONE, markdown
 from hqcodec.benchmarks.results import Result
 
@@ -33,7 +34,6 @@ COLOURS = {
     "VQ-VAE-2": "#0072b2",
     "hybrid": "#cc79a7",
 }
-Records = list[dict[str, Any]]
 
 
 def table(result: Result) -> str:
@@ -55,16 +55,6 @@ def table(result: Result) -> str:
     return "\n\n".join([*parts, settings(result)])
 
 
-def alike(result: Result, **wanted: Any) -> Records:
-    """The records that have these entries."""
-    return [r for r in result["records"] if all(r[key] == x for key, x in wanted.items())]
-
-
-def spread(values: list[float]) -> str:
-    """The mean, and the standard deviation if there are seeds to have one of."""
-    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
-
-
 def methods(result: Result, group: str) -> str:
     """Methods by setting: error, the paper's error, and perplexity of each layer."""
     rows = []
@@ -77,7 +67,7 @@ def methods(result: Result, group: str) -> str:
             [
                 setting,
                 method,
-                spread([record["rmse"] for record in seeds]),
+                spread(seeds, "rmse"),
                 NONE if known is None else f"{known[0]:.2f} ± {known[1]:.2f}",
                 f"{mean(record['psnr'] for record in seeds):.2f}",
                 " / ".join(f"{mean(layer):.0f}" for layer in used),

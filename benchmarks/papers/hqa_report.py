@@ -3,7 +3,7 @@
 import base64
 import io
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hqcodec.benchmarks.papers.hqa import METHODS
-from hqcodec.benchmarks.report import NONE, markdown
+from hqcodec.benchmarks.papers.records import spread
+from hqcodec.benchmarks.report import markdown
 from hqcodec.benchmarks.results import Result
 
 COLOURS = {"HQA": "#d55e00", "VQ-VAE": "#0072b2", "VQ-VAE with reset": "#009e73"}
@@ -29,12 +30,12 @@ def table(result: Result) -> str:
             [
                 f"{bits:,}",
                 *(spread(seeds, "rmse") for seeds in found),
-                *(spread(seeds, "perplexity", ".0f") for seeds in found),
-                spread(first, "coded_bits", ".1f"),
-                spread(first, "natural_bits", ".1f"),
-                spread(second, "coded_bits", ".1f"),
-                spread(first, "file_bytes", ".0f"),
-                spread(second, "file_bytes", ".0f"),
+                *(spread(seeds, "perplexity", digits=".0f") for seeds in found),
+                spread(first, "coded_bits", digits=".1f"),
+                spread(first, "natural_bits", digits=".1f"),
+                spread(second, "coded_bits", digits=".1f"),
+                spread(first, "file_bytes", digits=".0f"),
+                spread(second, "file_bytes", digits=".0f"),
             ]
         )
     heads = [
@@ -65,15 +66,6 @@ def by_rate(result: Result) -> Rates:
             bits = 8 * (16 >> top) ** 2 if stack else round(record["bits"])
             found.setdefault(bits, {}).setdefault(record["method"], []).append(figures)
     return dict(sorted(found.items(), reverse=True))
-
-
-def spread(seeds: list[dict[str, float]], key: str, digits: str = ".2f") -> str:
-    """The mean, and the standard deviation if there are seeds to have one of."""
-    values = [figures[key] for figures in seeds]
-    if not values:
-        return NONE
-    middle = format(mean(values), digits)
-    return middle + (f" ± {stdev(values):{digits}}" if len(values) > 1 else "")
 
 
 def settings(result: Result) -> str:

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Any
+from statistics import mean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,13 +16,13 @@ from hqcodec.benchmarks.papers.hr_vqvae import (
     METHODS,
     layers,
 )
+from hqcodec.benchmarks.papers.records import alike, spread
 from hqcodec.benchmarks.report import NONE, markdown
 from hqcodec.benchmarks.results import Result
 
 # MSE x1000 on CIFAR-10 as the paper's Table 1 has it, with 512 code vectors in the last layer.
 TABLE_1 = {"HR-VQVAE": 0.41, "VQ-VAE": 0.92, "VQ-VAE-2": 0.68}
 COLOURS = {"HR-VQVAE": "#d55e00", LIGHT: "#cc79a7", "VQ-VAE": "#0072b2", "VQ-VAE-2": "#009e73"}
-Records = list[dict[str, Any]]
 
 
 def table(result: Result) -> str:
@@ -114,20 +113,6 @@ def searches(result: Result) -> str:
         "all of them, %",
     ]  # fmt: skip
     return markdown(heads, rows) if rows else ""
-
-
-def alike(result: Result, **wanted: Any) -> Records:
-    """The records that have these entries."""
-    return [r for r in result["records"] if all(r[key] == x for key, x in wanted.items())]
-
-
-def spread(found: Records, key: str, scale: float = 1, digits: str = ".2f") -> str:
-    """The mean, and the standard deviation if there are seeds to have one of."""
-    values = [scale * record[key] for record in found]
-    if not values:
-        return NONE
-    middle = format(mean(values), digits)
-    return middle + (f" ± {stdev(values):{digits}}" if len(values) > 1 else "")
 
 
 def settings(result: Result) -> str:
