@@ -248,7 +248,7 @@ def test_the_counters_of_training_do_not_change_the_hash(tmp_path: Path) -> None
 def test_every_config_file_of_the_family_names_every_field_and_fits_its_steps() -> None:
     files = [p for p in (resources.files("hqcodec.models") / "configs").iterdir()]
     names = {p.name.removesuffix(".toml") for p in files if 'family = "hqa"' in p.read_text()}
-    assert names == {"hqa", "hqa_cifar10"}
+    assert names == {"hqa", "hqa-cifar10"}
     for name in names:
         run = read_config(name)
         assert run.model.keys() == asdict(HQAConfig()).keys()
