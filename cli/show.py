@@ -81,9 +81,9 @@ def _fetch(name: str) -> None:
 def facts_of(c: "Container", size: int) -> dict[str, Any]:
     """What reports say of a .hqc file of `size` bytes, by the keys of their JSON."""
     return {
-        "width": c.width,
-        "height": c.height,
-        "mode": c.mode,
+        "width": c.content.width,
+        "height": c.content.height,
+        "mode": c.content.mode,
         "model": c.model,
         "weights_hash": c.weights_hash.hex(),
         "layers": len(c.payloads),
@@ -102,7 +102,7 @@ def line_of(facts: dict[str, Any]) -> str:
 
 
 def _rate(c: "Container", size: int) -> dict[str, float]:
-    pixels = c.width * c.height
+    pixels = c.content.width * c.content.height
     return {"bpp": round(8 * size / pixels, 5), "ratio": round(3 * pixels / size, 3)}
 
 

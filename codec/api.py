@@ -18,6 +18,7 @@ from torch import Tensor
 
 from hqcodec import container, entropy, image
 from hqcodec.chunks import from_chunks, pack_chunks
+from hqcodec.content import Pixels
 from hqcodec.errors import CutFileWarning, FormatError, HqcodecError, UnknownModelError
 from hqcodec.ladder import Ladder
 from hqcodec.limits import check_effort
@@ -68,9 +69,7 @@ def compress(
             container.Container(
                 model=m.name,
                 weights_hash=m.hash[:4],
-                width=picture.width,
-                height=picture.height,
-                mode=picture.mode,
+                content=Pixels(picture.width, picture.height, picture.mode),
                 payloads=ladder.payloads(thrifts),
                 chunks=chunks,
             )
@@ -140,16 +139,18 @@ def decompress(
 
 def show(c: container.Container, m: Model, codes: list[Tensor]) -> Image.Image:
     """The picture of a container's codes, each [groups,h,w], of any prefix of its layers."""
-    x = m.decode([layer[None] for layer in codes], (c.height, c.width))[0]
-    rgb = x.mul(255).round_().to(torch.uint8).movedim(0, -1).cpu().numpy()
-    return image.to_pillow(from_chunks(rgb, c.mode, c.chunks))
+    assert isinstance(c.content, Pixels)
+    x = m.decode([layer[None] for layer in codes], (c.content.height, c.content.width))
+    return image.to_pillow(from_chunks(from_tensor(x), c.content.mode, c.chunks))
 
 
 def unpack(c: container.Container, m: Model, kept: int) -> list[Tensor]:
     """The codes of the first `kept` layers of a container: each [groups,h,w] int64."""
     codes: list[Tensor] = []
     for layer in range(kept):
-        current = torch.zeros(m.code_shape(layer, (c.height, c.width)), dtype=torch.int64)
+        current = torch.zeros(
+            m.code_shape(layer, (c.content.height, c.content.width)), dtype=torch.int64
+        )
         codes.append(entropy.unpack(c.payloads[layer], current, m.tables(codes, current)))
     return codes
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 import hqcodec
 from hqcodec import container, image
 from hqcodec.cli.main import app
+from hqcodec.content import Pixels
 from hqcodec.errors import CutFileWarning
 from hqcodec.models import zoo
 from hqcodec.target import Target
@@ -51,7 +52,7 @@ def compress(
     payloads = (zlib.compress(picture.rgb.tobytes()), b"second", b"third")[:layers]
     digest = bytes.fromhex(HASH)[:4]
     size = (picture.width, picture.height)
-    return container.write(container.Container("photo", digest, *size, "RGB", {}, payloads))
+    return container.write(container.Container("photo", digest, Pixels(*size, "RGB"), {}, payloads))
 
 
 def decompress(
@@ -63,7 +64,7 @@ def decompress(
         text = f"cut off: {len(c.payloads)} of {c.declared} layers arrived"
         warnings.warn(text, CutFileWarning, stacklevel=2)
     rgb = np.frombuffer(zlib.decompress(c.payloads[0]), np.uint8)
-    return Image.fromarray(rgb.reshape(c.height, c.width, 3))
+    return Image.fromarray(rgb.reshape(c.content.height, c.content.width, 3))
 
 
 class Shell:

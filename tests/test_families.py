@@ -83,7 +83,7 @@ def test_payloads_of_noise_under_a_good_checksum_decode_to_some_picture(
 ) -> None:
     c, rng = container.read(blob), np.random.default_rng(0)
     noise = tuple(rng.bytes(len(payload)) for payload in c.payloads)
-    lying = container.Container(c.model, c.weights_hash, c.width, c.height, c.mode, c.chunks, noise)
+    lying = container.Container(c.model, c.weights_hash, c.content, c.chunks, noise)
     try:
         assert api.decompress(container.write(lying), model).size == (29, 22)
     except FormatError as error:  # the coder noticed
