@@ -30,7 +30,7 @@ alpha.py specifies it), there if and only if the mode has an A. A sound has no c
 rejects other tags.
 
 Rate and samples of a sound are the source's: n samples at rate r are coded as ceil(n * R / r) at
-the rate R of the model, and given back as n at r. The channels are coded side by side, in the order of
+the rate R of the model, and given back as n at r. Channels are coded side by side, in the order of
 the source; but those of a stereo sound are mid = (left + right) / 2 and side = (left - right) / 2.
 All its channels together have less than 2^32 samples and last at most 2^17 seconds.
 

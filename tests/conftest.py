@@ -6,6 +6,7 @@ import sys
 import types
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def compress(
     device: str,
     target: Target | None = None,
     effort: int = 1,
+    progress: Callable[[float], object] = float,
 ) -> bytes:
     """The first layer holds all, the others nothing; 10 bytes are out of reach."""
     assert effort in (1, 2, 3)

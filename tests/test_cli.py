@@ -137,8 +137,13 @@ def test_models_are_listed_from_their_metadata(shell: Any) -> None:
     weights = zoo.path("photo")
     facts = json.loads(shell("models", "--json").stdout)
     size = weights.stat().st_size
-    assert facts == {**zoo.read_metadata(weights), "bytes": size, "decoders": ["fidelity"]}
-    assert "photo: a test\n  family photo, 3 layers" in shell("models").stdout
+    assert facts == {
+        **zoo.read_metadata(weights),
+        "bytes": size,
+        "codes": "picture",
+        "decoders": ["fidelity"],
+    }
+    assert "photo: a test\n  codes pictures, family photo, 3 layers" in shell("models").stdout
 
 
 def test_version(shell: Any) -> None:
