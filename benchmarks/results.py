@@ -97,10 +97,10 @@ def mean(group: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def environment(threads: int) -> Result:
+def environment(threads: int, packages: Sequence[str] = PACKAGES) -> Result:
     """Versions and machine, as far as they matter and tell nothing about whose machine it is."""
     versions = {"python": platform.python_version(), "hqcodec": hqcodec.__version__}
-    for package in PACKAGES:
+    for package in packages:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
