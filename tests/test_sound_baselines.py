@@ -12,6 +12,7 @@ from hqcodec.benchmarks.sound_baselines import (
     Truncated,
     baseline,
     mp3,
+    ogg_payload,
     opus,
     resampled,
     vorbis,
@@ -66,6 +67,14 @@ def test_stereo_stays_stereo_and_a_rate_beyond_the_format_is_lowered(encode: obj
     assert callable(encode)
     x = noise(0.5, 192_000, channels=2)
     assert BASELINES["mp3"].decode(encode(x, 32)).samples.shape[1] == 2
+
+
+@pytest.mark.parametrize("encode", [opus, vorbis])
+def test_what_is_not_page_headers_of_an_ogg_file_is_its_payload(encode: object) -> None:
+    assert callable(encode)
+    data = encode(noise(5, 24_000), 12)
+    headers = sum(27 + data[at + 26] for at in range(len(data)) if data[at : at + 4] == b"OggS")
+    assert ogg_payload(data) == len(data) - headers > 0
 
 
 def test_a_decoded_sound_is_cut_or_filled_to_the_length_of_the_original() -> None:
