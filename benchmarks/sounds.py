@@ -10,8 +10,7 @@ import soundfile
 from hqcodec.audio import Audio
 from hqcodec.benchmarks.pictures import one_line
 from hqcodec.errors import HqcodecError
-
-SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf"}
+from hqcodec.models.sounds import SUFFIXES
 
 
 @dataclass(frozen=True)
