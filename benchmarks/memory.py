@@ -89,3 +89,13 @@ def peaks(
                 row["failure"] = one_line(error, picture)
         found["codecs"][codec.name] = row
     return found
+
+
+def memory_lines(memory: dict[str, Any]) -> list[str]:
+    """Peak memory in a line a codec, or why it is not known."""
+    lines = [f"no peak memory: {memory['note']}"] if "note" in memory else []
+    for codec, row in memory.get("codecs", {}).items():
+        figures = "{start:.0f} at the start, {encode:.0f} encoding, {decode:.0f} decoding"
+        text = row["failure"] if "failure" in row else figures.format(**row)
+        lines.append(f"peak memory of {codec} {row['setting']}, MiB: {text}")
+    return lines

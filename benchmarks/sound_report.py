@@ -166,6 +166,15 @@ def speed_table(speed: dict[str, Any]) -> str:
     return markdown(["codec", "encode", "decode"], rows)
 
 
+def speed_lines(speed: dict[str, Any]) -> list[str]:
+    """Speeds for a terminal, a line a codec and setting."""
+    return [
+        f"speed of {NAMES.get(row['codec'], row['codec'])} {row['setting']}, times real time on "
+        f"one thread: {row['encode']:.1f} encoding, {row['decode']:.1f} decoding"
+        for row in speed.get("records", [])
+    ]
+
+
 def provenance(result: Result) -> str:
     """One paragraph: sounds, definitions, versions, machine, and what is missing and why."""
     versions, machine, ours = result["versions"], result["machine"], result["codecs"].get(OURS, {})
