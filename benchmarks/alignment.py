@@ -16,20 +16,28 @@ GAIN = 0.8
 def delay(x: Samples, y: Samples, rate: int) -> int:
     """Samples by which y [T, channels] is later than x, by cross-correlation; negative: earlier.
 
-    0 unless another delay of at most LONGEST seconds explains clearly more of y.
+    The delay of at most LONGEST seconds at which the differences of neighbours correlate best: a
+    codec may turn the phase of a loud hum, which is no delay. 0 if that explains little of y.
     """
     reach = min(round(LONGEST * rate), len(x) - 1)
-    a, b = x - x.mean(0, dtype=np.float64), y - y.mean(0, dtype=np.float64)
-    energy = float((a * a).sum() * (b * b).sum())
-    if reach < 1 or energy == 0:
+    if reach < 1:
         return 0
-    size = 1 << (len(x) + reach).bit_length()  # a power of two, long enough not to wrap around
+    steps = (np.diff(s.astype(np.float64), axis=0) for s in (x, y))
+    best = int(explained(*steps, reach).argmax())
+    levels = explained(x - x.mean(0, dtype=np.float64), y - y.mean(0, dtype=np.float64), reach)
+    return best - reach if 1 - levels[best] < GAIN * (1 - levels[reach]) else 0
+
+
+def explained(a: NDArray[np.float64], b: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """Share of b's energy [T, channels] that a explains at delays of -reach..reach: [2*reach+1].
+
+    What would explain it only with the opposite sign does not count.
+    """
+    energy = float((a * a).sum() * (b * b).sum())
+    size = 1 << (len(a) + reach).bit_length()  # a power of two, long enough not to wrap around
     spectrum = np.fft.rfft(a, size, axis=0).conj() * np.fft.rfft(b, size, axis=0)
-    correlation = np.fft.irfft(spectrum.sum(1), size)
-    lags = np.arange(-reach, reach + 1)
-    explained = correlation[lags] ** 2 / energy  # of y's energy, by x at this delay
-    best = int(lags[explained.argmax()])
-    return best if 1 - explained.max() < GAIN * (1 - explained[reach]) else 0
+    correlation: NDArray[np.float64] = np.fft.irfft(spectrum.sum(1), size)
+    return correlation[np.arange(-reach, reach + 1)].clip(min=0) ** 2 / (energy or 1.0)
 
 
 def align(x: Samples, y: Samples, lag: int) -> tuple[Samples, Samples]:

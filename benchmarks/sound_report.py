@@ -126,6 +126,8 @@ def readme_tables(result: Result) -> str:
         blocks += ["What the context models save:", codes_table(result["codes"])]
     if "speed" in result:
         blocks += ["Times real time on one thread:", speed_table(result["speed"])]
+    if "commands" in result:
+        blocks += ["The command line, with Python's start:", commands_table(result["commands"])]
     return "\n\n".join([*blocks, provenance(result)])
 
 
@@ -164,6 +166,20 @@ def speed_table(speed: dict[str, Any]) -> str:
         for row in speed["records"]
     ]
     return markdown(["codec", "encode", "decode"], rows)
+
+
+def commands_table(commands: dict[str, Any]) -> str:
+    """Commands on a long sound, a row each; see `sound.commands`."""
+    rows = [
+        [
+            f"{row['what']} {row['minutes']:g} minutes",
+            f"{row['seconds']:.1f}",
+            f"{row['times_real_time']:.0f}",
+            f"{row['peak_megabytes']:.0f}",
+        ]
+        for row in commands["records"]
+    ]
+    return markdown(["command", "seconds", "times real time", "peak MB"], rows)
 
 
 def speed_lines(speed: dict[str, Any]) -> list[str]:

@@ -61,6 +61,14 @@ def draw(path: Path, shown: Sequence[Shown]) -> None:
     figure.savefig(path, dpi=110, format="png", metadata={"Software": None})
 
 
+def beginning(path: Path, seconds: float) -> Audio:
+    """The first seconds of a sound file."""
+    x = load_sound(path)
+    if not len(x.samples):
+        raise HqcodecError(f"{path.name} has no samples")
+    return Audio(x.samples[: max(1, round(seconds * x.rate))], x.rate)
+
+
 def views(x: Audio, mine: SoundCodec, rival: SoundCodec, layers: Sequence[int]) -> list[Shown]:
     """The original, ours at these layers, and the rival at the rate nearest to our last one."""
     seconds = len(x.samples) / x.rate
@@ -88,14 +96,11 @@ def spectrograms(
     seconds: Annotated[float, typer.Option(help="Take so many from the beginning.")] = 5.0,
 ) -> None:
     """Draw a sound before and after."""
-    mine, x = ours(model), load_sound(file)
-    if not len(x.samples):
-        raise HqcodecError(f"{file.name} has no samples")
+    mine, x = ours(model), beginning(file, seconds)
     counts = [int(count) for count in layers.split(",") if count.strip().isdecimal()]
     if not counts or not set(counts) <= set(mine.settings):
         raise HqcodecError(f"layers {layers!r}; the model has 1 to {len(mine.settings)}")
-    start = Audio(x.samples[: max(1, round(seconds * x.rate))], x.rate)
-    draw(out, views(start, mine, baseline("opus"), counts))
+    draw(out, views(x, mine, baseline("opus"), counts))
     typer.echo(f"wrote {out}")
 
 

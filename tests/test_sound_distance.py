@@ -101,6 +101,16 @@ def test_noise_that_has_nothing_in_common_with_the_original_keeps_its_place() ->
     assert delay(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32), 16_000) == 0
 
 
+def test_a_hum_whose_phase_is_turned_is_no_delay() -> None:
+    """A hum of 100 Hz a quarter of a period early, with clicks that are in their place."""
+    t = np.arange(16_000)[:, None] / 16_000
+    hums = [np.sin(2 * np.pi * 100 * t + phase).astype(np.float32) for phase in (0, np.pi / 2)]
+    clicks = np.zeros_like(hums[0])
+    clicks[::2500] = 1  # farther apart than any delay
+    assert delay(hums[0] + clicks, hums[1] + clicks, 16_000) == 0
+    assert delay(hums[0], hums[1], 16_000) == -40
+
+
 def test_a_delay_that_is_longer_than_a_tenth_of_a_second_is_no_delay() -> None:
     longer = np.pad(noise().samples, ((3000, 3000), (0, 0)))
     assert delay(longer[3000:], longer[: len(longer) - 3000], 16_000) != 3000
