@@ -22,8 +22,8 @@ def delay(x: Samples, y: Samples, rate: int) -> int:
     reach = min(round(LONGEST * rate), len(x) - 1)
     if reach < 1:
         return 0
-    steps = (np.diff(s.astype(np.float64), axis=0) for s in (x, y))
-    best = int(explained(*steps, reach).argmax())
+    steps, later = (np.diff(s.astype(np.float64), axis=0) for s in (x, y))
+    best = int(explained(steps, later, reach).argmax())
     levels = explained(x - x.mean(0, dtype=np.float64), y - y.mean(0, dtype=np.float64), reach)
     return best - reach if 1 - levels[best] < GAIN * (1 - levels[reach]) else 0
 

@@ -1,9 +1,10 @@
-"""Whether a folder holds pictures or sounds."""
+"""Whether a folder holds pictures or sounds, and a result is of the one or the other."""
 
 from pathlib import Path
 
 from hqcodec.benchmarks.pictures import SUFFIXES as PICTURES
-from hqcodec.errors import HqcodecError
+from hqcodec.benchmarks.results import Result, read_result
+from hqcodec.errors import FormatError, HqcodecError
 from hqcodec.models.sounds import SUFFIXES as SOUNDS
 
 KINDS = ("picture", "sound")
@@ -26,3 +27,12 @@ def kind_of(folder: Path, wanted: str | None = None) -> str:
     if pictures and sounds:
         raise HqcodecError(f"{folder} has pictures and sounds; say --kind picture or --kind sound")
     return "sound" if sounds else "picture"
+
+
+def read_result_of(kind: str, path: Path) -> Result:
+    """`read_result`, FormatError if that is not of this kind."""
+    result = read_result(path)
+    found = result.get("content", "picture")
+    if found != kind:
+        raise FormatError(f"{path} is of {found}s, the folder of {kind}s; name one of its kind")
+    return result

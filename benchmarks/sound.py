@@ -39,7 +39,6 @@ def sound(
     from hqcodec.benchmarks.results import read_result
     from hqcodec.benchmarks.sound_plot import plot
     from hqcodec.benchmarks.sound_report import readme_tables
-    from hqcodec.benchmarks.sound_results import SCHEMA
 
     if not README.is_file() or not JSON.parent.is_dir():
         raise HqcodecError(f"no {README} and {JSON.parent}/ here; run at the repository's root")
@@ -47,7 +46,7 @@ def sound(
         if folder is None:
             raise HqcodecError("no folder; name one with sounds, or give --again")
         measure_all(folder, model, limit, minutes)
-    result = read_result(JSON, SCHEMA)
+    result = read_result(JSON)
     plot(result, PNG)
     if view is not None:
         draw_view(view, model)

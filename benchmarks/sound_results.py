@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-SCHEMA = 1  # of the JSON
 ALL = "all"  # in place of a kind: all sounds together
 METRICS = ("mel", "stft", "si_sdr", "pesq", "stoi")
 PACKAGES = ("torch", "numpy", "soundfile", "soxr", "constriction", "pesq", "pystoi")

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from hqcodec.audio import Audio
 from hqcodec.benchmarks.pictures import one_line
-from hqcodec.benchmarks.results import Result, environment
+from hqcodec.benchmarks.results import SCHEMA, Result, environment
 from hqcodec.benchmarks.sound_baselines import SoundCodec, resampled
 from hqcodec.benchmarks.sound_metrics import SoundJudge
-from hqcodec.benchmarks.sound_results import PACKAGES, SCHEMA, SoundRecord, means
+from hqcodec.benchmarks.sound_results import PACKAGES, SoundRecord, means
 from hqcodec.benchmarks.sounds import Sound, load_sound, survey
 from hqcodec.benchmarks.sweep import progress_bar, show_failure
 from hqcodec.errors import HqcodecError

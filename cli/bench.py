@@ -103,14 +103,14 @@ def bench(
     from rich.console import Console
 
     from hqcodec.benchmarks import report
-    from hqcodec.benchmarks.content import kind_of
+    from hqcodec.benchmarks.content import kind_of, read_result_of
     from hqcodec.benchmarks.memory import memory_lines
     from hqcodec.benchmarks.metrics import NAMES
     from hqcodec.benchmarks.page import write_page
     from hqcodec.benchmarks.pictures import find_pictures
     from hqcodec.benchmarks.plan import Outputs, Plan, chosen, measure
     from hqcodec.benchmarks.published import read_published
-    from hqcodec.benchmarks.results import read_result, to_json
+    from hqcodec.benchmarks.results import to_json
     from hqcodec.models.zoo import DEFAULTS
 
     for path in (output, csv, plot, page):
@@ -138,7 +138,7 @@ def bench(
         )
         return
     further = [] if published is None else read_published(published)
-    known = None if measured is None else read_result(measured)
+    known = None if measured is None else read_result_of(content, measured)
     draw = None if plot is None else load_plot()
     pictures = find_pictures(folder, limit)
     progress = Console(stderr=True)

@@ -31,13 +31,13 @@ def bench_sound(folder: Path, options: SoundOptions) -> None:
     """Measure a model on sounds and show the result."""
     from rich.console import Console
 
+    from hqcodec.benchmarks.content import read_result_of
     from hqcodec.benchmarks.memory import memory_lines
     from hqcodec.benchmarks.plan import Outputs
-    from hqcodec.benchmarks.results import read_result, to_json
+    from hqcodec.benchmarks.results import to_json
     from hqcodec.benchmarks.sound_metrics import NAMES
     from hqcodec.benchmarks.sound_plan import SoundPlan, chosen, measure
     from hqcodec.benchmarks.sound_report import kinds, rich_table, speed_lines, verdict
-    from hqcodec.benchmarks.sound_results import SCHEMA
     from hqcodec.benchmarks.sounds import find_sounds
 
     draw = None if options.plot is None else load_plot()
@@ -52,7 +52,7 @@ def bench_sound(folder: Path, options: SoundOptions) -> None:
         sounds, progress = find_sounds(folder, options.limit), Console(stderr=True)
         result = measure(plan, sounds, folder, outputs, progress, memory=options.memory)
     else:
-        result = read_result(options.measured, SCHEMA)
+        result = read_result_of("sound", options.measured)
         outputs.write(result)
     if draw is not None and options.plot is not None:
         draw(result, options.plot)

@@ -12,9 +12,8 @@ from typer.testing import CliRunner, Result
 
 from hqcodec.benchmarks import sound_baselines, sound_speed
 from hqcodec.benchmarks.content import kind_of
-from hqcodec.benchmarks.results import read_result
+from hqcodec.benchmarks.results import SCHEMA, read_result
 from hqcodec.benchmarks.sound_baselines import BASELINES
-from hqcodec.benchmarks.sound_results import SCHEMA
 from hqcodec.cli.bench import bench
 from hqcodec.errors import HqcodecError
 from waves import codec, noise, save, sine
@@ -71,7 +70,7 @@ def test_json_csv_and_plot_are_written_and_read_again(
     done = run(folder, "--metrics", "mel", "--model", "mine", "-o", out, "--csv", table)
     assert done.exit_code == 0, done.output
     assert asked == ["mine"]
-    records = read_result(out, SCHEMA)["records"]
+    records = read_result(out)["records"]
     lines = csv.DictReader(table.read_text().splitlines())
     assert [row["file_sha256"] for row in lines] == [r["file_sha256"] for r in records]
     again = run(folder, "--from", out, "--plot", png, "--json")
@@ -79,6 +78,15 @@ def test_json_csv_and_plot_are_written_and_read_again(
     assert json.loads(again.stdout)["records"] == records
     assert png.read_bytes().startswith(b"\x89PNG")
     assert asked == ["mine"]
+
+
+def test_a_result_of_pictures_is_not_one_of_sounds(
+    asked: list[str], folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "pictures.json"
+    path.write_text(json.dumps({"schema": SCHEMA, "means": []}))
+    done = run(folder, "--from", path)
+    assert "pictures.json is of pictures, the folder of sounds" in str(done.exception)
 
 
 def test_limit_takes_so_many_of_each_kind(asked: list[str], folder: Path) -> None:

@@ -19,7 +19,6 @@ from hqcodec.benchmarks.results import read_result
 from hqcodec.benchmarks.sound_baselines import SoundCodec, mp3
 from hqcodec.benchmarks.sound_codes import codes_of, counted, survey
 from hqcodec.benchmarks.sound_plan import SoundPlan, chosen, measure
-from hqcodec.benchmarks.sound_results import SCHEMA
 from hqcodec.benchmarks.sound_speed import excerpt, speed, speeds, typical
 from hqcodec.benchmarks.sounds import find_sounds, load_sound
 from hqcodec.container import Container, write
@@ -137,7 +136,7 @@ def test_a_plan_is_measured_and_written(stub: object, tmp_path: Path) -> None:
     plan = SoundPlan(codecs=("mp3",), joined=("waves:codec",), metrics=("mel",))
     console = Console(file=io.StringIO())
     measure(plan, find_sounds(folder), folder, Outputs(out, table), console, memory=False)
-    result = read_result(out, SCHEMA)
+    result = read_result(out)
     assert list(result["codecs"]) == ["hqcodec", "mp3", "toy"]
     assert len(result["speed"]["records"]) == 9
     assert "memory" not in result
