@@ -22,11 +22,18 @@ from hqcodec.benchmarks.alignment import Samples, align, delay, si_sdr
 from hqcodec.benchmarks.sound_distance import Spectra, mel_distance, spectra, stft_distance
 from hqcodec.errors import HqcodecError
 
-NAMES = ("mel", "stft", "si_sdr", "pesq", "stoi")
+NAMES = ("mel", "stft", "si_sdr", "pesq", "stoi", "visqol")
+USUAL = NAMES[:-1]  # ViSQOL takes longer than the sound lasts, so it has to be asked for
 SPEECH_ONLY = ("pesq", "stoi")
 SPEECH = "speech"  # the kind of sound that these are asked of
-PACKAGES = {"pesq": "pesq", "stoi": "pystoi"}  # metric -> what brings it
+# metric -> (module, package that brings it)
+PACKAGES = {
+    "pesq": ("pesq", "pesq"),
+    "stoi": ("pystoi", "pystoi"),
+    "visqol": ("visqol", "visqol-python"),
+}
 PESQ_RATE = 16_000  # of the wide band, ITU-T P.862.2
+VISQOL_RATE = 48_000  # of its audio mode
 
 
 @dataclass
@@ -37,7 +44,7 @@ class SoundJudge:
     original are kept, for it is judged many times.
     """
 
-    names: tuple[str, ...] = NAMES
+    names: tuple[str, ...] = USUAL
     notes: Mapping[str, str] = field(default_factory=dict)
     _original: tuple[Audio, int] | None = field(default=None, init=False, repr=False)
     _spectra: Spectra | None = field(default=None, init=False, repr=False)
@@ -71,9 +78,9 @@ class SoundJudge:
                 silent = "the original is silent" if math.isnan(value) else "the decoded is silent"
                 notes["si_sdr"] = "infinite: the sounds are identical" if value > 0 else silent
         mono = a.mean(1), b.mean(1)
-        for name, score in (("pesq", pesq), ("stoi", stoi)):
+        for name, score in (("pesq", pesq), ("stoi", stoi), ("visqol", visqol)):
             if name not in notes:
-                scored = score(*mono, x.rate)
+                scored = silence(*mono) or score(*mono, x.rate)
                 if isinstance(scored, str):
                     notes[name] = scored
                 else:
@@ -105,13 +112,18 @@ def shape_of(x: Audio) -> str:
     return f"{samples} samples, {channels} channels at {x.rate} Hz"
 
 
+def silence(x: NDArray[np.float32], y: NDArray[np.float32]) -> str | None:
+    """Which of two sounds [T] is silent, if one is; no score is defined then."""
+    if x.any() and y.any():
+        return None
+    return "the original is silent" if not x.any() else "the decoded is silent"
+
+
 def pesq(x: NDArray[np.float32], y: NDArray[np.float32], rate: int) -> float | str:
     """Wide-band PESQ (ITU-T P.862.2, 1.04 to 4.64) of y [T] against x [T], or why there is none."""
     from pesq import PesqError
     from pesq import pesq as score
 
-    if not y.any():
-        return "the decoded is silent"
     pair = (soxr.resample(s, rate, PESQ_RATE) for s in (x, y))
     try:
         return float(score(PESQ_RATE, *pair, "wb"))
@@ -132,13 +144,26 @@ def stoi(x: NDArray[np.float32], y: NDArray[np.float32], rate: int) -> float | s
             return "STOI: less than .4 seconds of speech"
 
 
-def make_judge(names: Sequence[str] = NAMES) -> SoundJudge:
+def visqol(x: NDArray[np.float32], y: NDArray[np.float32], rate: int) -> float | str:
+    """ViSQOL v3 in audio mode (Chinen et al. 2020, 1 to 5) of y [T] against x [T], or why not."""
+    from visqol import VisqolApi
+
+    pair = (soxr.resample(s.astype(np.float64), rate, VISQOL_RATE) for s in (x, y))
+    api = VisqolApi()
+    api.create(mode="audio")
+    try:
+        return float(api.measure_from_arrays(*pair, VISQOL_RATE).moslqo)
+    except (ValueError, RuntimeError) as error:  # of sounds too short or too silent for it
+        return f"ViSQOL: {' '.join(str(error).split())}"
+
+
+def make_judge(names: Sequence[str] = USUAL) -> SoundJudge:
     """A judge with what is installed; what is not becomes a note."""
     if unknown := [name for name in names if name not in NAMES]:
         raise HqcodecError(f"metric {unknown[0]!r}; there are {', '.join(NAMES)}")
     notes = {
         metric: f"{package} is not installed (pip install {package})"
-        for metric, package in PACKAGES.items()
-        if metric in names and find_spec(package) is None
+        for metric, (module, package) in PACKAGES.items()
+        if metric in names and find_spec(module) is None
     }
     return SoundJudge(tuple(names), notes)

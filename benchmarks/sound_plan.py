@@ -13,7 +13,7 @@ from hqcodec.benchmarks.plan import ALL, Outputs
 from hqcodec.benchmarks.report import OURS
 from hqcodec.benchmarks.results import Result
 from hqcodec.benchmarks.sound_baselines import SoundCodec
-from hqcodec.benchmarks.sound_metrics import NAMES, make_judge
+from hqcodec.benchmarks.sound_metrics import USUAL, make_judge
 from hqcodec.benchmarks.sound_speed import speeds
 from hqcodec.benchmarks.sound_sweep import sweep
 from hqcodec.benchmarks.sounds import load_sound
@@ -30,7 +30,7 @@ class SoundPlan:
     model: str = "sound"
     codecs: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = NAMES
+    metrics: tuple[str, ...] = USUAL
 
     def codec_list(self) -> list[SoundCodec]:
         """All codecs of the plan, ours first."""

@@ -18,6 +18,7 @@ TITLES = {
     "si_sdr": "SI-SDR, dB (more is better)",
     "pesq": "PESQ, wide band (more is better)",
     "stoi": "STOI (more is better)",
+    "visqol": "ViSQOL, audio mode (more is better)",
 }
 NOT_ASKED = "for speech only"
 TICKS = (0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # kbit/s

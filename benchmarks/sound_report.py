@@ -19,6 +19,7 @@ COLUMNS = {
     "si_sdr": ("SI-SDR", "{:.2f}"),
     "pesq": ("PESQ", "{:.2f}"),
     "stoi": ("STOI", "{:.3f}"),
+    "visqol": ("ViSQOL", "{:.2f}"),
 }
 RIVAL = "opus"  # the baseline that crossings are told of
 

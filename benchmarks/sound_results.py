@@ -5,8 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 ALL = "all"  # in place of a kind: all sounds together
-METRICS = ("mel", "stft", "si_sdr", "pesq", "stoi")
-PACKAGES = ("torch", "numpy", "soundfile", "soxr", "constriction", "pesq", "pystoi")
+METRICS = ("mel", "stft", "si_sdr", "pesq", "stoi", "visqol")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "soundfile",
+    "soxr",
+    "constriction",
+    "pesq",
+    "pystoi",
+    "visqol-python",
+)
 
 
 @dataclass(frozen=True)
@@ -14,8 +23,9 @@ class SoundRecord:
     """One sound through one codec at one setting, as a whole file and back.
 
     sound, kind: as `sounds.Sound` has them. kbps: bits of the file a second, in thousands. mel,
-    stft: DAC's distances. si_sdr: dB. pesq: wide band. delay: samples at the original's rate, by
-    which the decoded sound was late, and which were undone. None: see the result's notes.
+    stft: DAC's distances. si_sdr: dB. pesq: wide band. visqol: audio mode. delay: samples at the
+    original's rate, by which the decoded sound was late, and which were undone. None: see the
+    result's notes.
     file_sha256: of the file, in hexadecimal.
     """
 
@@ -32,6 +42,7 @@ class SoundRecord:
     si_sdr: float | None
     pesq: float | None
     stoi: float | None
+    visqol: float | None
     delay: int
     file_sha256: str
 

@@ -40,7 +40,7 @@ def bench(
         str | None,
         typer.Option(
             help="Some of rmse, psnr, ssim, ms_ssim, lpips, lpips_squeeze, for sounds of mel, "
-            "stft, si_sdr, pesq, stoi; by default all."
+            "stft, si_sdr, pesq, stoi, visqol; by default all but visqol, which is slow."
         ),
     ] = None,
     lpips: Annotated[

@@ -35,7 +35,7 @@ def bench_sound(folder: Path, options: SoundOptions) -> None:
     from hqcodec.benchmarks.memory import memory_lines
     from hqcodec.benchmarks.plan import Outputs
     from hqcodec.benchmarks.results import to_json
-    from hqcodec.benchmarks.sound_metrics import NAMES
+    from hqcodec.benchmarks.sound_metrics import USUAL
     from hqcodec.benchmarks.sound_plan import SoundPlan, chosen, measure
     from hqcodec.benchmarks.sound_report import kinds, rich_table, speed_lines, verdict
     from hqcodec.benchmarks.sounds import find_sounds
@@ -47,7 +47,7 @@ def bench_sound(folder: Path, options: SoundOptions) -> None:
             options.model,
             chosen(options.codecs),
             tuple(options.joined),
-            NAMES if options.metrics is None else tuple(options.metrics),
+            USUAL if options.metrics is None else tuple(options.metrics),
         )
         sounds, progress = find_sounds(folder, options.limit), Console(stderr=True)
         result = measure(plan, sounds, folder, outputs, progress, memory=options.memory)

@@ -32,7 +32,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path / "root")
     monkeypatch.setattr(sound_baselines, "ours", lambda model: codec("hqcodec"))
     monkeypatch.setattr(sound_baselines, "BASELINES", {})
-    monkeypatch.setattr(sound_plan, "NAMES", ("mel",))
+    monkeypatch.setattr(sound_plan, "USUAL", ("mel",))
     monkeypatch.setattr(sound_metrics, "find_spec", lambda name: None)
     monkeypatch.setattr(sound_plan, "peaks", lambda *given: {"codecs": {}})
     monkeypatch.setattr(sound_speed, "SECONDS", 0.1)

@@ -3,14 +3,14 @@
 import sys
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hqcodec.audio import Audio
 from hqcodec.benchmarks import sound_metrics
-from hqcodec.benchmarks.sound_metrics import NAMES, SoundJudge, make_judge
+from hqcodec.benchmarks.sound_metrics import NAMES, USUAL, SoundJudge, make_judge
 from hqcodec.errors import HqcodecError
 from waves import noise
 
@@ -28,7 +28,7 @@ def test_a_noisier_copy_is_worse_in_every_metric_that_is_installed() -> None:
     good, _, _ = judge.measure(x, noisy(x, 0.001), "speech")
     bad, notes, lag = judge.measure(x, noisy(x, 0.1), "speech")
     assert lag == 0
-    assert set(judge.about()["names"]) == set(NAMES) - set(notes) >= set(PLAIN)
+    assert set(judge.about()["names"]) == set(USUAL) - set(notes) >= set(PLAIN)
     for name in judge.about()["names"]:
         a, b = good[name], bad[name]
         assert a is not None and b is not None
@@ -47,6 +47,8 @@ def test_silence_has_distances_and_a_reason_for_what_it_lacks() -> None:
     found, notes, _ = make_judge().measure(x, silence, "speech")
     assert found["mel"] and found["si_sdr"] is None
     assert notes["si_sdr"] == "the decoded is silent"
+    assert all(notes[m].startswith(("the decoded is silent", f"{p} is not installed")) for m, p in
+               (("pesq", "pesq"), ("stoi", "pystoi")))  # fmt: skip
     _, notes, _ = make_judge().measure(silence, x, "speech")
     assert notes["si_sdr"] == "the original is silent"
     assert all(found[name] is None for name in notes)
@@ -83,10 +85,10 @@ def test_what_is_not_installed_is_a_note_and_not_an_error(monkeypatch: pytest.Mo
     assert judge.about() == {"names": list(PLAIN)}
 
 
-def test_pesq_and_stoi_get_what_they_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand-ins, for neither need be installed: wide band at 16 kHz, and the sound's own rate."""
+def test_pesq_stoi_and_visqol_get_what_they_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-ins, for none need be installed: 16 kHz, the sound's own rate, and 48 kHz."""
     asked: dict[str, tuple[int, int]] = {}
-    for name in ("pesq", "pystoi"):
+    for name in ("pesq", "pystoi", "visqol"):
         module = ModuleType(name)
         module.__spec__ = ModuleSpec(name, None)
         monkeypatch.setitem(sys.modules, name, module)
@@ -100,13 +102,26 @@ def test_pesq_and_stoi_get_what_they_ask_for(monkeypatch: pytest.MonkeyPatch) ->
         asked["stoi"] = rate, len(x)
         return 0.75
 
+    class VisqolApi:
+        def create(self, mode: str) -> None:
+            assert mode == "audio"
+
+        def measure_from_arrays(self, x: np.ndarray, y: np.ndarray, rate: int) -> SimpleNamespace:
+            asked["visqol"] = rate, len(x)
+            return SimpleNamespace(moslqo=4.25)
+
+    monkeypatch.setattr(sys.modules["visqol"], "VisqolApi", VisqolApi, raising=False)
     monkeypatch.setattr(sys.modules["pesq"], "pesq", pesq, raising=False)
     monkeypatch.setattr(sys.modules["pesq"], "PesqError", RuntimeError, raising=False)
     monkeypatch.setattr(sys.modules["pystoi"], "stoi", stoi, raising=False)
     x = noise(1.0, 24_000)
-    found, _, _ = make_judge().measure(x, noisy(x, 0.01), "speech")
-    assert (found["pesq"], found["stoi"]) == (3.5, 0.75)
-    assert asked == {"pesq": (16_000, 16_000), "stoi": (24_000, 24_000)}
+    found, notes, _ = make_judge(NAMES).measure(x, noisy(x, 0.01), "speech")
+    assert (found["pesq"], found["stoi"], found["visqol"]) == (3.5, 0.75, 4.25)
+    assert asked == {"pesq": (16_000, 16_000), "stoi": (24_000, 24_000), "visqol": (48_000, 48_000)}
+    assert notes == {}
+    asked.clear()
+    _, notes, _ = make_judge().measure(x, noisy(x, 0.01), "speech")
+    assert notes == {"visqol": "not asked for"} and "visqol" not in asked
 
 
 def test_metrics_and_shapes_that_do_not_fit_are_refused() -> None:
