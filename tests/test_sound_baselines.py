@@ -18,9 +18,9 @@ from hqcodec.benchmarks.sound_baselines import (
     vorbis,
 )
 from hqcodec.benchmarks.sound_sweep import fitted
-from hqcodec.container import Container, read, write
+from hqcodec.container import read
 from hqcodec.errors import HqcodecError
-from waves import noise, sine
+from waves import noise, packed, sine
 
 
 def kbps(data: bytes, seconds: float) -> float:
@@ -106,8 +106,7 @@ def test_smaller_files_are_cut_from_the_largest_which_is_made_once_a_sound() -> 
 
     def whole(x: Audio) -> bytes:
         made.append(x)
-        payloads = tuple(bytes([len(made)]) * n for n in (3, 4, 5))
-        return write(Container("toy", b"hash", 1, 1, "L", {}, payloads))
+        return packed(tuple(bytes([len(made)]) * n for n in (3, 4, 5)))
 
     encode, x, y = Truncated(whole), noise(0.1), noise(0.1, seed=1)
     files = [encode(x, 1), encode(x, 3), encode(y, 2), encode(y, 3)]

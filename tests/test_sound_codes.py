@@ -21,10 +21,9 @@ from hqcodec.benchmarks.sound_codes import codes_of, counted, survey
 from hqcodec.benchmarks.sound_plan import SoundPlan, chosen, measure
 from hqcodec.benchmarks.sound_speed import excerpt, speed, speeds, typical
 from hqcodec.benchmarks.sounds import find_sounds, load_sound
-from hqcodec.container import Container, write
 from hqcodec.errors import HqcodecError
 from hqcodec.models.sound import Sound, SoundConfig
-from waves import codec, noise, save, sine
+from waves import codec, noise, packed, save, sine
 
 TINY = SoundConfig(
     layers=3, codebook=4, dim=4,
@@ -42,8 +41,7 @@ def model() -> Sound:
 
 def payloads(sizes: tuple[int, ...]) -> SoundCodec:
     """A codec whose files have payloads of these sizes, whatever the sound."""
-    parts = tuple(bytes(size) for size in sizes)
-    file = write(Container("toy", b"hash", 1, 1, "L", {}, parts))
+    file = packed(tuple(bytes(size) for size in sizes))
     return replace(codec("hqcodec"), encode=lambda x, layers: file)
 
 

@@ -1,12 +1,14 @@
 """Generated sounds, and a codec of sound small enough to check by hand."""
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from hqcodec import container
 from hqcodec.audio import Audio
 from hqcodec.benchmarks.sound_baselines import SoundCodec
 
@@ -51,6 +53,12 @@ def codec(name: str = "toy") -> SoundCodec:
     """The toy, as the bench takes it."""
     about = {"setting": "bits", "model": "stub", "weights": "00"}
     return SoundCodec(name, ".toy", (2, 4, 8), encode, decode, lambda b: len(b) - HEADER, about)
+
+
+def packed(payloads: tuple[bytes, ...]) -> bytes:
+    """A .hqc file with these payloads; all else is that of the golden file."""
+    c = container.read((Path(__file__).parent / "golden" / "small.hqc").read_bytes())
+    return container.write(replace(c, payloads=payloads, declared=len(payloads)))
 
 
 def save(path: Path, x: Audio) -> Path:
