@@ -67,6 +67,7 @@ def encoded(x: Audio, rates: tuple[int, ...], kind: str, subtype: str, level: fl
 
 OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+VORBIS_HIGHEST = 192_000
 MP3_LOW = 24_000  # the highest rate of MP3 that has less than 32 kbit/s
 
 
@@ -87,9 +88,8 @@ def mp3(x: Audio, kbps: int) -> bytes:
 
 def vorbis(x: Audio, quality: int) -> bytes:
     """Ogg Vorbis of a quality of 0 to 100."""
-    return encoded(
-        x, (192_000,) if x.rate > 192_000 else (x.rate,), "OGG", "VORBIS", 1 - quality / 100
-    )
+    rates = (min(x.rate, VORBIS_HIGHEST),)
+    return encoded(x, rates, "OGG", "VORBIS", 1 - quality / 100)
 
 
 def ogg_payload(data: bytes) -> int:

@@ -1,6 +1,7 @@
 """Tables of sound from the JSON of a sweep, and the block of the README that is made of them."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from rich import box
@@ -101,6 +102,22 @@ def verdict(result: Result, kind: str) -> str | None:
     return f"{kind}: {shared(mine, theirs, name)}; {least}."
 
 
+def growth(result: Result, kind: str) -> str | None:
+    """In a sentence, whether each of our layers brings a smaller mel distance, or None."""
+    rows = [row for row in rows_of(result, kind, OURS) if row["mel"] is not None]
+    if len(rows) < 2:
+        return None
+    worse = [str(b["setting"]) for a, b in pairwise(rows) if b["mel"] >= a["mel"]]
+    falls = f"{kind}: the mel distance of {OURS} falls with every layer"
+    return f"{falls} but {', '.join(worse)}." if worse else f"{falls}."
+
+
+def sentences(result: Result) -> list[str]:
+    """What can be said of each kind."""
+    found = [say(result, kind) for kind in kinds(result) for say in (growth, verdict)]
+    return [sentence for sentence in found if sentence is not None]
+
+
 def shared(mine: Points, theirs: Points, name: str) -> str:
     """Which curve has the smaller mel distance at the rates that both have."""
     found = crossing(mine, theirs)
@@ -120,9 +137,8 @@ def readme_tables(result: Result) -> str:
     blocks = []
     for kind in kinds(result):
         blocks += [f"**{title(result, kind)}**", kind_table(result, kind)]
-    verdicts = [verdict(result, kind) for kind in kinds(result)]
-    if lines := [f"- {line}" for line in verdicts if line is not None]:
-        blocks += ["Where the curves cross (PCHIP over log rate):", "\n".join(lines)]
+    if lines := [f"- {sentence}" for sentence in sentences(result)]:
+        blocks += ["In words (curves are compared by PCHIP over log rate):", "\n".join(lines)]
     if "codes" in result:
         blocks += ["What the context models save:", codes_table(result["codes"])]
     if "speed" in result:
@@ -196,7 +212,7 @@ def provenance(result: Result) -> str:
     """One paragraph: sounds, definitions, versions, machine, and what is missing and why."""
     versions, machine, ours = result["versions"], result["machine"], result["codecs"].get(OURS, {})
     count, seconds = len(result["sounds"]), sum(s["seconds"] for s in result["sounds"])
-    sentences = [
+    said = [
         f"{count} sounds, {seconds:.0f} s, whole files with headers, decoded again and compared at "
         "the original's rate with the delay undone. Mel and STFT distance as DAC defines them "
         "(less is better), SI-SDR in dB, PESQ (wide band) and STOI of speech.",
@@ -212,6 +228,6 @@ def provenance(result: Result) -> str:
             )
             settings = ", ".join(str(s) for s in about["settings"])
             name = NAMES.get(codec, codec)
-            sentences.append(f"{name}: {options}; {about['setting']} {settings}.")
-    sentences += [f"Left out: {failure}." for failure in result["failures"]]
-    return " ".join(sentences)
+            said.append(f"{name}: {options}; {about['setting']} {settings}.")
+    said += [f"Left out: {failure}." for failure in result["failures"]]
+    return " ".join(said)

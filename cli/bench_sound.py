@@ -37,7 +37,7 @@ def bench_sound(folder: Path, options: SoundOptions) -> None:
     from hqcodec.benchmarks.results import to_json
     from hqcodec.benchmarks.sound_metrics import USUAL
     from hqcodec.benchmarks.sound_plan import SoundPlan, chosen, measure
-    from hqcodec.benchmarks.sound_report import kinds, rich_table, speed_lines, verdict
+    from hqcodec.benchmarks.sound_report import kinds, rich_table, sentences, speed_lines
     from hqcodec.benchmarks.sounds import find_sounds
 
     draw = None if options.plot is None else load_plot()
@@ -62,8 +62,8 @@ def bench_sound(folder: Path, options: SoundOptions) -> None:
     console = Console()
     for kind in kinds(result):
         console.print(rich_table(result, kind))
-    lines = [line for kind in kinds(result) if (line := verdict(result, kind)) is not None]
-    lines += speed_lines(result.get("speed", {})) + memory_lines(result.get("memory", {}))
+    lines = sentences(result) + speed_lines(result.get("speed", {}))
+    lines += memory_lines(result.get("memory", {}))
     lines += [f"not all have {m}: {'; '.join(why)}" for m, why in result["notes"].items()]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

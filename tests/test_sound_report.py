@@ -19,6 +19,7 @@ from hqcodec.benchmarks.sound_metrics import SoundJudge
 from hqcodec.benchmarks.sound_plot import plot
 from hqcodec.benchmarks.sound_report import (
     codes_table,
+    growth,
     readme_tables,
     rich_table,
     speed_table,
@@ -111,6 +112,17 @@ def test_the_verdict_says_where_the_curves_cross(
     assert said in (verdict(made(mine, theirs), "speech") or "")
 
 
+def test_a_layer_that_brings_no_smaller_distance_is_named() -> None:
+    falling = [(1.0, 3.0), (2.0, 2.5), (3.0, 2.0)]
+    assert growth(made(falling, []), "speech") == (
+        "speech: the mel distance of hqcodec falls with every layer."
+    )
+    assert growth(made([*falling, (4.0, 2.0), (5.0, 1.0)], []), "speech") == (
+        "speech: the mel distance of hqcodec falls with every layer but 3."
+    )
+    assert growth(made(falling[:1], []), "speech") is None
+
+
 def test_without_opus_there_is_no_verdict() -> None:
     assert verdict(made(line(0.2, 2.0), []), "speech") is None
 
@@ -133,7 +145,7 @@ def test_the_readme_has_a_table_a_kind_and_every_row_has_every_column(result: Re
     table = [row for row in text.splitlines() if row.startswith("|")]
     assert len({row.count("|") for row in table}) == 1
     assert len(table) == 3 * (2 + 3 + 2)
-    assert "Where the curves cross" in text
+    assert "- speech: the mel distance of hqcodec falls with every layer.\n- speech: " in text
     assert "Opus: variable rate, libsndfile" in text
 
 
