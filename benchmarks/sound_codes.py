@@ -1,8 +1,8 @@
 """What the context models of a model of sound save against tables that do not change.
 
 Static tables are the best there can be: counted, layer by layer and group by group, on the very
-sounds that are coded, and free of charge. The codes are those of the whole sounds, each channel by
-itself; what they come to under the context models is the payloads of the files.
+sounds that are coded, and free of charge. The codes are those that the files hold, and what they
+come to under the context models is the files' payloads.
 """
 
 import math
@@ -13,19 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hqcodec import container
-from hqcodec.audio import Audio
+from hqcodec import api, container
 from hqcodec.benchmarks.contexts import static_bits
-from hqcodec.benchmarks.sound_baselines import SoundCodec, resampled
+from hqcodec.benchmarks.sound_baselines import SoundCodec
 from hqcodec.benchmarks.sounds import load_sound
 from hqcodec.models.base import Model
-
-
-def codes_of(m: Model, x: Audio) -> list[Tensor]:
-    """The codes of a sound: [groups,channels,frames] int64 a layer."""
-    samples = torch.from_numpy(resampled(x, m.rate).samples.T.copy())[None]
-    with torch.inference_mode():
-        return [layer[0] for layer in m.encode(samples)]
 
 
 def counted(layer: Tensor, codebook: int) -> Tensor:
@@ -45,10 +37,10 @@ def survey(m: Model, codec: SoundCodec, paths: Sequence[Path]) -> dict[str, Any]
     for path in paths:
         x = load_sound(path)
         seconds += len(x.samples) / x.rate
-        for layer, codes in enumerate(codes_of(m, x)):
+        file = container.read(codec.encode(x, len(coded)))
+        for layer, codes in enumerate(api.unpack(file, m, len(coded))):
             counts[layer] += counted(codes, m.layers[layer].codebook)
-        for layer, payload in enumerate(container.read(codec.encode(x, len(coded))).payloads):
-            coded[layer] += 8 * len(payload)
+            coded[layer] += 8 * len(file.payloads[layer])
     layers = [
         {
             "layer": index + 1,
