@@ -211,7 +211,12 @@ def ours(model: str) -> Codec:
         return hqcodec.compress(picture, model=m, layers=layers)
 
     def decoding(m: Model) -> Callable[[bytes], Image.Image]:
-        return lambda data: hqcodec.decompress(data, model=m)
+        def decode(data: bytes) -> Image.Image:
+            shown = hqcodec.decompress(data, model=m)
+            assert isinstance(shown, Image.Image)
+            return shown
+
+        return decode
 
     def payload(data: bytes) -> int:
         return sum(len(part) for part in container.read(data).payloads)

@@ -15,7 +15,7 @@ import torch
 import typer
 from torch import Tensor
 
-from hqcodec import api, entropy
+from hqcodec import entropy
 from hqcodec.benchmarks.pictures import find_pictures
 from hqcodec.benchmarks.report import markdown, percent, replace_block
 from hqcodec.benchmarks.results import SCHEMA, environment, write_result
@@ -23,6 +23,7 @@ from hqcodec.benchmarks.script import run
 from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
 from hqcodec.models.base import TOTAL, Model
+from hqcodec.picture import to_picture, to_tensor
 
 JSON = Path("benchmarks/contexts.json")
 README = Path("README.md")
@@ -76,7 +77,7 @@ def contexts(
     counts = [torch.zeros(s.groups, s.codebook, dtype=torch.float64) for s in m.layers]
     pixels, seconds = 0, {"analyze": 0.0, "choose": 0.0, "decode": 0.0}
     for path in find_pictures(folder):
-        x = api.to_tensor(api.to_picture(path))
+        x = to_tensor(to_picture(path))
         pixels += x.shape[-2] * x.shape[-1]
         start = perf_counter()
         analysis, codes = m.analyze(x), list[Tensor]()

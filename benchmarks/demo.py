@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from hqcodec.benchmarks.metrics import psnr, rmse
 from hqcodec.benchmarks.script import run
 from hqcodec.errors import HqcodecError
+from hqcodec.models.base import Model
 
 CROP = 256  # pixels of the middle shown side by side
 
@@ -49,7 +50,7 @@ def demo(
         file = out / f"{layers}.hqc"
         file.write_bytes(hqcodec.compress(source, fidelity, layers))
         size = file.stat().st_size
-        views = {x: hqcodec.decompress(file.read_bytes(), m) for x, m in loaded.items()}
+        views = {x: shown_by(m, file.read_bytes()) for x, m in loaded.items()}
         for decoder, view in views.items():
             view.save(
                 out / (f"{layers}.png" if decoder == zoo.FIDELITY else f"{layers}.{decoder}.png")
@@ -70,6 +71,15 @@ def demo(
     console = Console()
     console.print(table)
     console.print(f"files and pictures are in {out}/, side by side in {out / 'side_by_side.png'}")
+
+
+def shown_by(model: Model, blob: bytes) -> Image.Image:
+    """The picture of a file."""
+    from hqcodec import api
+
+    view = api.decompress(blob, model)
+    assert isinstance(view, Image.Image)
+    return view
 
 
 def sample() -> Image.Image:

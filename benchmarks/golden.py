@@ -26,7 +26,7 @@ def fingerprint(blob: bytes, model: str | Path | None = None) -> dict[str, Any]:
     model: by default the installed one that the file names. Codes are hashed as little-endian
     int32 [groups,h,w], pixels as Pillow's bytes.
     """
-    from hqcodec import api, container
+    from hqcodec import api, container, picture
     from hqcodec.models import zoo
 
     c = container.read(blob)
@@ -38,7 +38,7 @@ def fingerprint(blob: bytes, model: str | Path | None = None) -> dict[str, Any]:
         kept = range(1, len(codes) + 1)
         found[decoder] = {
             "weights": zoo.read_metadata(file)["digest"],
-            "pixels": [sha256(api.show(c, m, codes[:n]).tobytes()) for n in kept],
+            "pixels": [sha256(picture.show(c, m, codes[:n]).tobytes()) for n in kept],
         }
     return found
 

@@ -181,7 +181,7 @@ def ours(model: str) -> SoundCodec:
         "hqcodec",
         ".hqc",
         settings,
-        Truncated(lambda x: hqcodec.compress(x, model=m)),  # type: ignore[arg-type]
+        Truncated(lambda x: hqcodec.compress(x, model=m)),
         decode,
         payload,
         {"setting": "layers", "model": m.name, "weights": m.hash[:4].hex()},

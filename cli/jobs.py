@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import typer
 
+from hqcodec.cli.progress import Bar
 from hqcodec.errors import HqcodecError
 
 
@@ -34,6 +37,19 @@ class Job:
         """All bytes of the source."""
         return sys.stdin.buffer.read() if self.source is None else self.source.read_bytes()
 
+    @contextmanager
+    def reading(self) -> Iterator[BinaryIO]:
+        """The source as a stream that can seek; what comes through a pipe goes to disk first."""
+        own = None if self.source is None else self.source.open("rb")
+        with own or nullcontext(sys.stdin.buffer) as raw:
+            if own is not None and own.seekable():
+                yield own
+                return
+            with tempfile.TemporaryFile() as stream:
+                shutil.copyfileobj(raw, stream)
+                stream.seek(0)
+                yield stream
+
     def check(self, force: bool) -> None:
         """Raise HqcodecError if it is clear already that reading or writing will fail."""
         if self.source is not None and not self.source.exists():
@@ -50,15 +66,38 @@ class Job:
 
     def write(self, data: bytes) -> None:
         """Put `data` into the target: all of it, or the target stays as it was."""
-        if self.target is None:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        elif self.target.exists() and not self.target.is_file():
-            self.target.write_bytes(data)  # a device or a pipe, which must not be replaced
-        else:
-            if self.make_folder:
-                self.target.parent.mkdir(parents=True, exist_ok=True)
-            _replace(self.target, data)
+        with self.writing() as stream:
+            stream.write(data)
+
+    @contextmanager
+    def writing(self) -> Iterator[BinaryIO]:
+        """A stream that can seek; what it holds at the end becomes the target.
+
+        If anything goes wrong before, the target stays as it was.
+        """
+        if self.target is None or (self.target.exists() and not self.target.is_file()):
+            with tempfile.TemporaryFile() as stream:
+                yield stream
+                stream.seek(0)
+                if self.target is None:
+                    shutil.copyfileobj(stream, sys.stdout.buffer)
+                    sys.stdout.buffer.flush()
+                else:  # a device or a pipe, which must not be replaced
+                    with self.target.open("wb") as device:
+                        shutil.copyfileobj(stream, device)
+            return
+        if self.make_folder:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+        real = Path(os.path.realpath(self.target))  # what a link points to, not the link
+        temporary = real.with_name(f".hqcodec-{os.urandom(8).hex()}.tmp")
+        try:
+            with temporary.open("x+b") as stream:
+                yield stream
+            os.replace(temporary, real)
+        except OSError as error:
+            raise HqcodecError(f"{self.target}: {error.strerror or error}") from None
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def report(self, facts: dict[str, Any], line: str, as_json: bool) -> None:
         """One line of text or JSON on stdout; on stderr if the data went to stdout."""
@@ -72,11 +111,14 @@ class Job:
 
 
 def plan(
-    sources: Sequence[str], out: str | None, suffix: str, wanted: Collection[str]
+    sources: Sequence[str],
+    out: str | None,
+    suffix_for: Callable[[Path | None], str],
+    wanted: Collection[str],
 ) -> list[Job]:
     """One job a file, with targets beside the sources or, if `out` is given, there.
 
-    suffix: of the targets. wanted: suffixes of the files to take from folders.
+    suffix_for: of the target of a source. wanted: suffixes of the files to take from folders.
     """
     files = list(expand(sources, wanted))
     whole_folder = any(Path(source).is_dir() for source in sources)
@@ -85,13 +127,15 @@ def plan(
             raise HqcodecError(f"{len(files)} sources; standard output has room for one")
         return [Job(file) for file, _ in files]
     if out is None:
-        return [Job(file, file and file.with_suffix(suffix)) for file, _ in files]
+        return [Job(file, file and file.with_suffix(suffix_for(file))) for file, _ in files]
     folder = Path(out)
     if not (len(files) > 1 or whole_folder or folder.is_dir() or out.endswith(("/", os.sep))):
         return [Job(file, folder) for file, _ in files]
     if folder.exists() and not folder.is_dir():
         raise HqcodecError(f"{out}: not a folder; {len(files)} sources need one")
-    return [Job(file, (folder / place).with_suffix(suffix), True) for file, place in files]
+    return [
+        Job(file, (folder / place).with_suffix(suffix_for(file)), True) for file, place in files
+    ]
 
 
 def expand(sources: Sequence[str], wanted: Collection[str]) -> Iterator[tuple[Path | None, Path]]:
@@ -137,13 +181,16 @@ def admit(jobs: Sequence[Job], force: bool) -> tuple[list[Job], bool]:
 
 
 def each(
-    jobs: Sequence[Job], work: Callable[[Job], None], all_well: bool = True, bar: bool = False
+    jobs: Sequence[Job],
+    work: Callable[[Job], None],
+    all_well: bool = True,
+    bar: Bar | None = None,
 ) -> None:
     """Do `work` on every job; one that fails costs one line on stderr and the exit status.
 
-    all_well: whether it can be 0 at all. bar: show progress if someone is there to see it.
+    all_well: whether it can be 0 at all. bar: where to show progress.
     """
-    with _progress(len(jobs) if bar else 0) as advance:
+    with bar or Bar(len(jobs), wanted=False) as shown:
         for job in jobs:
             try:
                 work(job)
@@ -152,7 +199,7 @@ def each(
             except (HqcodecError, OSError, MemoryError) as error:
                 complain(error, job.name)
                 all_well = False
-            advance()
+            shown.advance()
     if not all_well:
         raise typer.Exit(1)
 
@@ -168,33 +215,3 @@ def complain(error: Exception, about: str = "") -> None:
     text = " ".join(text.split())
     named = text if not about or text.startswith(about) else f"{about}: {text}"
     print(f"hqcodec: {named}", file=sys.stderr)  # not typer.echo, which writes over the bar
-
-
-def _replace(target: Path, data: bytes) -> None:
-    real = Path(os.path.realpath(target))  # what a link points to, not the link
-    temporary = real.with_name(f".hqcodec-{os.urandom(8).hex()}.tmp")
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(data)
-        os.replace(temporary, real)
-    except OSError as error:
-        raise HqcodecError(f"{target}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on stderr if there is more than one step and a terminal."""
-    if total < 2 or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar = Progress(
-        console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
-    )
-    with bar:
-        task = bar.add_task("", total=total)
-        yield lambda: bar.advance(task)

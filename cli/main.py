@@ -9,11 +9,13 @@ from typer.core import TyperGroup
 
 from hqcodec import __version__
 from hqcodec.cli.bench import bench
-from hqcodec.cli.files import compress, decompress, truncate
+from hqcodec.cli.compress import compress
+from hqcodec.cli.decompress import decompress
 from hqcodec.cli.jobs import complain
 from hqcodec.cli.sample import sample
 from hqcodec.cli.show import info, models
 from hqcodec.cli.train import train
+from hqcodec.cli.truncate import truncate
 from hqcodec.errors import HqcodecError
 
 
@@ -46,7 +48,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="A neural image codec: small files that decode to the same bits everywhere.",
+    help="A neural codec for pictures and sound: small files that decode to the same anywhere.",
 )
 for command in (compress, decompress, info, truncate, models, train, sample, bench):
     app.command()(command)

@@ -56,9 +56,10 @@ def sample(
     job.check(force)
     from PIL import Image
 
-    from hqcodec import api  # torch, which takes seconds: not before all else is well
+    # torch, which takes seconds: not before all else is well
     from hqcodec.models import zoo
     from hqcodec.models.sample import pictures
+    from hqcodec.picture import from_tensor
 
     loaded = zoo.load(model, device)
     columns = min(count, max(1, round((count * height / width) ** 0.5)))
@@ -69,7 +70,7 @@ def sample(
         drawn, "drawing", count, console=console, disable=quiet or not console.is_terminal
     )
     for n, x in enumerate(shown):
-        pixels = Image.fromarray(api.from_tensor(x[None]))
+        pixels = Image.fromarray(from_tensor(x[None]))
         sheet.paste(pixels, (n % columns * width, n // columns * height))
     data = io.BytesIO()
     image.save(sheet, data, suffix)

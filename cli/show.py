@@ -22,7 +22,8 @@ def info(
 ) -> None:
     """Show what .hqc files hold, layer by layer.
 
-    Rates are of the whole file, in bits per pixel; ratios are against 24 bits a pixel.
+    Rates are of the whole file, in bits per pixel or kbit/s; ratios are against 24 bits a pixel, or
+    16 a sample.
     """
     from hqcodec import container
 
@@ -52,9 +53,11 @@ def models(
         return
     for name in zoo.names():
         weights = zoo.path(name)
+        metadata = zoo.read_metadata(weights)
         facts = {
-            **zoo.read_metadata(weights),
+            **metadata,
             "bytes": weights.stat().st_size,
+            "codes": zoo.kind_of(metadata["family"]),
             "decoders": list(zoo.decoders(name)),
         }
         if as_json:
@@ -62,8 +65,8 @@ def models(
             continue
         typer.echo(f"{name}: {facts['description']}")
         typer.echo(
-            f"  family {facts['family']}, {len(facts['layers'])} layers, {facts['bytes']:,} bytes, "
-            f"hash {facts['hash'][:8]}, licence {facts['license']}"
+            f"  codes {facts['codes']}s, family {facts['family']}, {len(facts['layers'])} layers, "
+            f"{facts['bytes']:,} bytes, hash {facts['hash'][:8]}, licence {facts['license']}"
         )
         typer.echo(f"  decoders: {', '.join(facts['decoders'])}")
 
@@ -80,10 +83,16 @@ def _fetch(name: str) -> None:
 
 def facts_of(c: "Container", size: int) -> dict[str, Any]:
     """What reports say of a .hqc file of `size` bytes, by the keys of their JSON."""
+    from hqcodec.content import Pixels
+
+    content: dict[str, Any] = {
+        name: getattr(c.content, name) for name in c.content.__dataclass_fields__
+    }
+    if not isinstance(c.content, Pixels):
+        content["seconds"] = round(c.content.seconds, 5)
     return {
-        "width": c.width,
-        "height": c.height,
-        "mode": c.mode,
+        "kind": "picture" if isinstance(c.content, Pixels) else "sound",
+        **content,
         "model": c.model,
         "weights_hash": c.weights_hash.hex(),
         "layers": len(c.payloads),
@@ -95,15 +104,33 @@ def facts_of(c: "Container", size: int) -> dict[str, Any]:
 
 def line_of(facts: dict[str, Any]) -> str:
     """`facts_of` in short, for people; with the PSNR if somebody measured it."""
+    if facts["kind"] == "sound":
+        channels = {1: "mono", 2: "stereo"}.get(facts["channels"], f"{facts['channels']} channels")
+        line = (
+            f"{{seconds:.2f}} s {channels} at {{rate}} Hz, {{layers}} layers, {{bytes:,}} bytes, "
+            f"{_text(facts['kbps'])} kbit/s, {{ratio:.1f}} : 1"
+        )
+        return line.format(**facts)
     line = (
         "{width}x{height} {mode}, {layers} layers, {bytes:,} bytes, {bpp:.3f} bpp, {ratio:.1f} : 1"
     )
     return (line + (", {psnr:.2f} dB" if "psnr" in facts else "")).format(**facts)
 
 
-def _rate(c: "Container", size: int) -> dict[str, float]:
-    pixels = c.width * c.height
-    return {"bpp": round(8 * size / pixels, 5), "ratio": round(3 * pixels / size, 3)}
+def _rate(c: "Container", size: int) -> dict[str, float | None]:
+    """Of a file of `size` bytes: against 24 bits a pixel, or 16 a sample."""
+    from hqcodec.content import Pixels
+
+    if isinstance(c.content, Pixels):
+        pixels = c.content.width * c.content.height
+        return {"bpp": round(8 * size / pixels, 5), "ratio": round(3 * pixels / size, 3)}
+    kbps = round(8 * size / c.content.seconds / 1000, 5) if c.content.samples else None
+    return {"kbps": kbps, "ratio": round(2 * c.content.samples * c.content.channels / size, 3)}
+
+
+def _text(rate: float | None) -> str:
+    """A rate for people; a sound without samples has none."""
+    return "no" if rate is None else f"{rate:.3f}"
 
 
 def _details(c: "Container") -> dict[str, Any]:
@@ -146,8 +173,9 @@ def _page(facts: dict[str, Any]) -> str:
     if facts["layers"] < facts["declared_layers"]:
         lines.append("  cut off: {declared_layers} layers were written".format(**facts))
     lines += [f"  {name} chunk of {size:,} bytes" for name, size in facts["chunks"].items()]
-    lines.append("  layers   payload   file up to here       bpp     ratio")
+    key, unit = ("bpp", "bpp") if facts["kind"] == "picture" else ("kbps", "kbit/s")
+    lines.append(f"  layers   payload   file up to here {unit:>9}     ratio")
     for count, layer in enumerate(facts["each_layer"], 1):
-        row = "  {count:6} {payload_bytes:9,} {bytes:17,} {bpp:9.3f} {ratio:7.1f}:1"
-        lines.append(row.format(count=count, **layer))
+        row = "  {count:6} {payload_bytes:9,} {bytes:17,} {rate:>9} {ratio:7.1f}:1"
+        lines.append(row.format(count=count, rate=_text(layer[key]), **layer))
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`--target-bpp`, `--target-size`, `--target-psnr`: what a compressed file is to reach."""
+"""`--target-bpp`, `-size`, `-psnr` and `-kbps`: what a compressed file is to reach."""
 
 import re
 from typing import Annotated
@@ -12,7 +12,7 @@ UNITS = {"": 1, "k": 1_000, "M": 1_000_000}  # never 1024: files are measured as
 
 Bpp = Annotated[
     float | None,
-    typer.Option("--target-bpp", help="At most so many bits a pixel, of the whole file."),
+    typer.Option("--target-bpp", help="Picture: at most so many bits a pixel, of the whole file."),
 ]
 Size = Annotated[
     str | None,
@@ -20,19 +20,29 @@ Size = Annotated[
 ]
 Psnr = Annotated[
     float | None,
-    typer.Option("--target-psnr", help="At least so many dB, in as few bytes as that takes."),
+    typer.Option(
+        "--target-psnr", help="Picture: at least so many dB, in as few bytes as that takes."
+    ),
+]
+Kbps = Annotated[
+    float | None,
+    typer.Option("--target-kbps", help="Sound: at most so many kbit/s, of the whole file."),
 ]
 
 
 def target_of(
-    bpp: float | None, size: str | None, psnr: float | None, layers: int | None
+    bpp: float | None,
+    size: str | None,
+    psnr: float | None,
+    kbps: float | None,
+    layers: int | None,
 ) -> Target | None:
     """The target that the options name; None if they name none."""
-    if bpp is None and size is None and psnr is None:
+    if (bpp, size, psnr, kbps) == (None,) * 4:
         return None
     if layers is not None:
         raise HqcodecError("--layers with a target, which chooses the layers; give one of them")
-    return Target(bpp, None if size is None else parse_size(size), psnr)
+    return Target(bpp, None if size is None else parse_size(size), psnr, kbps)
 
 
 def parse_size(text: str) -> int:

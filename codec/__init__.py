@@ -1,15 +1,16 @@
-"""hqcodec: a neural codec built on hierarchical quantizers."""
+"""hqcodec: a neural codec for pictures and sound, built on hierarchical quantizers."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hqcodec.api import compress as compress
     from hqcodec.api import decompress as decompress
+    from hqcodec.audio import Audio as Audio
     from hqcodec.models.zoo import load as load
     from hqcodec.target import Target as Target
 
 __version__ = "0.2.0"
-__all__ = ["Target", "compress", "decompress", "load"]
+__all__ = ["Audio", "Target", "compress", "decompress", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,6 +19,10 @@ def __getattr__(name: str) -> Any:
         from hqcodec.models import zoo
 
         return zoo.load
+    if name == "Audio":
+        from hqcodec import audio
+
+        return audio.Audio
     if name == "Target":
         from hqcodec import target
 

@@ -1,12 +1,13 @@
-"""Compress and decompress: the whole story, the one place where the parts meet.
+"""Compress and decompress: where pictures and sounds, models and files meet.
 
-picture --image--> x --model--> codes --entropy.pack--> payloads --container--> bytes
+picture.py and sound.py tell how each kind of content becomes a file and is shown again; here they
+are told apart, and models found.
 """
 
-import math
+import io
 import warnings
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,34 +17,36 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from hqcodec import container, entropy, image
-from hqcodec.chunks import from_chunks, pack_chunks
+from hqcodec import audio, container, entropy, image, picture, sound
+from hqcodec.content import Samples
 from hqcodec.errors import CutFileWarning, FormatError, HqcodecError, UnknownModelError
-from hqcodec.ladder import Ladder
 from hqcodec.limits import check_effort
 from hqcodec.models import zoo
 from hqcodec.models.base import Model
-from hqcodec.target import Target, Thrifts, ends, rung, search
+from hqcodec.soundfiles import START, is_sound
+from hqcodec.target import Target
 
-LOSSLESS = 1000.0  # dB in place of infinity, which neither a search nor JSON can take
-Source = Image.Image | image.Picture | Path | str | bytes
+UNPACKING = 0.5  # share of the time that the codes of a sound take to decode
+Source = Image.Image | image.Picture | audio.Audio | audio.Reader | Path | str | bytes
 
 
 def compress(
     source: Source,
-    model: str | Path | Model = zoo.DEFAULT,
+    model: str | Path | Model | None = None,
     layers: int | None = None,
     device: str = "cpu",
     target: Target | None = None,
     effort: int = 1,
+    progress: Callable[[float], object] | None = None,
 ) -> bytes:
-    """The bytes of a .hqc file for a picture.
+    """The bytes of a .hqc file for a picture or a sound, which are told apart by their content.
 
-    source: a Pillow image, a path, or the bytes of a picture file. model: a name, a weights file,
-    or what `hqcodec.load` returned. layers: how many to keep, coarse to fine; by default the
-    model's own choice. target: in place of layers, the size or quality of the file. effort: 1 to
-    3, how long to search for a better file. Raises HqcodecError on bad input, or if the target is
-    out of the model's reach.
+    source: a Pillow image, an Audio, a path, or the bytes of a file. model: a name, a weights file,
+    or what `hqcodec.load` returned; by default the one for such content. layers: how many to keep,
+    coarse to fine; by default the model's own choice. target: in place of layers, the size or
+    quality of the file. effort: 1 to 3, how long to search for a better file; pictures only, sounds
+    have no search. progress: told what share of a sound is done, up to 1. Raises HqcodecError on
+    bad input, or if the target is out of the model's reach.
 
     >>> import hqcodec
     >>> from PIL import Image
@@ -53,60 +56,46 @@ def compress(
     """
     if target is not None and layers is not None:
         raise HqcodecError("both layers and a target; give one of them")
-    m = model if isinstance(model, Model) else load(zoo.path(model), device, zoo.FIDELITY)
-    count = m.default_layers if layers is None else layers
-    if not 1 <= count <= len(m.layers):
-        raise HqcodecError(f"{count} layers asked for; model {m.name} has 1 to {len(m.layers)}")
     check_effort(effort)
-    picture = to_picture(source)
-    x = to_tensor(picture).to(device_of(m))
-    ladder = Ladder(m, x, effort if target is None else 1, count)
-    chunks = pack_chunks(picture)
-
-    def file(thrifts: Thrifts) -> bytes:
-        return container.write(
-            container.Container(
-                model=m.name,
-                weights_hash=m.hash[:4],
-                width=picture.width,
-                height=picture.height,
-                mode=picture.mode,
-                payloads=ladder.payloads(thrifts),
-                chunks=chunks,
-            )
-        )
-
-    if target is None:
-        return file(rung(count))
-    thrifts = reach(target, picture, ladder, file)
-    if effort > 1:  # only now is it known for how many layers
-        ladder = Ladder(m, x, effort, len(thrifts))
-        thrifts = reach(target, picture, ladder, file)
-    return file(thrifts)
+    with opened(source) as found:
+        kind = "picture" if isinstance(found, image.Picture) else "sound"
+        if not isinstance(model, Model):
+            model = load(zoo.path(model or zoo.DEFAULTS[kind]), device, zoo.FIDELITY)
+        if model.kind != kind:
+            raise HqcodecError(f"model {model.name} codes {model.kind}s, and this is a {kind}")
+        count = model.default_layers if layers is None else layers
+        if not 1 <= count <= len(model.layers):
+            span = f"1 to {len(model.layers)}"
+            raise HqcodecError(f"{count} layers asked for; model {model.name} has {span}")
+        if isinstance(found, image.Picture):
+            return picture.compress(found, model, count, target, effort)
+        return sound.compress(found, model, count, target, progress or (lambda share: None))
 
 
-def reach(
-    target: Target, picture: image.Picture, ladder: Ladder, file: Callable[[Thrifts], bytes]
-) -> Thrifts:
-    """The thrift of each layer with which the file of a picture meets `target`."""
-    m, size = ladder.model, (picture.height, picture.width)
-    seen: list[float] = []
-
-    def measure(thrifts: Thrifts) -> float:
-        if target.psnr is None:
-            seen.append(len(file(thrifts)))
-        else:
-            rgb = from_tensor(m.decode(ladder.codes(thrifts), size))
-            seen.append(psnr(picture, image.to_pillow(replace(picture, rgb=rgb))))
-        return seen[-1]
-
-    pixels = picture.width * picture.height
-    found = search(measure, target.goal(pixels), len(m.layers), m.tunable)
-    if found is None:
-        for end in ends(len(m.layers), m.tunable):
-            measure(end)
-        raise target.missed(min(seen), max(seen), pixels, m.name)
-    return found
+@contextmanager
+def opened(source: Source) -> Iterator[image.Picture | audio.Reader]:
+    """What `compress` takes, read or ready to be read."""
+    if isinstance(source, str | Path):
+        try:
+            stream = open(source, "rb")
+        except OSError as error:
+            raise HqcodecError(f"{source}: {error.strerror or error}") from None
+        with stream:
+            start = stream.peek(START)[:START]
+            if is_sound(start, Path(source).suffix):
+                yield audio.Reader(
+                    stream if stream.seekable() else io.BytesIO(stream.read()), str(source)
+                )
+            else:
+                yield image.load(stream, str(source))
+    elif isinstance(source, audio.Reader):
+        yield source
+    elif isinstance(source, audio.Audio):
+        yield audio.Reader(source)
+    elif isinstance(source, bytes) and is_sound(source[:START]):
+        yield audio.Reader(io.BytesIO(source))
+    else:
+        yield picture.to_picture(source)
 
 
 def decompress(
@@ -115,8 +104,8 @@ def decompress(
     layers: int | None = None,
     device: str = "cpu",
     decoder: str | Path = zoo.FIDELITY,
-) -> Image.Image:
-    """Inverse of `compress`, up to the loss: the picture in `blob`, the same on every machine.
+) -> Image.Image | audio.Audio:
+    """Inverse of `compress`, up to the loss: what is in `blob`; codes are the same everywhere.
 
     model: by default the installed one that the file names. layers: decode only so many. decoder:
     which of the model's, by name or file; all of them show the same file, and a model that is
@@ -125,32 +114,75 @@ def decompress(
     or decoder is not there.
     """
     c = container.read(blob)
+    m, codes = decoded(c, model, layers, device, decoder)
+    if not isinstance(c.content, Samples):
+        return picture.show(c, m, codes)
+    return audio.Audio(sound.whole(c.content, sound.blocks(c.content, m, codes)), c.content.rate)
+
+
+def blocks(
+    blob: bytes,
+    model: str | Path | Model | None = None,
+    layers: int | None = None,
+    device: str = "cpu",
+    decoder: str | Path = zoo.FIDELITY,
+    progress: Callable[[float], object] | None = None,
+) -> Iterator[NDArray[np.float32]]:
+    """`decompress` for sounds of any length: [n,channels] float32 in -1..1, a few seconds each.
+
+    progress: told what share is done, up to 1.
+    """
+    c = container.read(blob)
+    if not isinstance(c.content, Samples):
+        raise HqcodecError("a picture, not a sound; `decompress` shows it")
+    tell = progress or (lambda share: None)
+    m, codes = decoded(c, model, layers, device, decoder, lambda share: tell(UNPACKING * share))
+    parts = sound.blocks(c.content, m, codes)
+    return sound.told(parts, c.content, lambda share: tell(UNPACKING + (1 - UNPACKING) * share))
+
+
+def decoded(
+    c: container.Container,
+    model: str | Path | Model | None,
+    layers: int | None,
+    device: str,
+    decoder: str | Path,
+    progress: Callable[[float], object] | None = None,
+) -> tuple[Model, list[Tensor]]:
+    """The model of a container, and its codes; all is checked, and warned about, that can be."""
     if len(c.payloads) < c.declared:
         warnings.warn(
             f"the file was cut: {len(c.payloads)} of {c.declared} layers arrived",
             CutFileWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     kept = len(c.payloads) if layers is None else layers
     if not 1 <= kept <= len(c.payloads):
         raise HqcodecError(f"{kept} layers asked for; the file holds 1 to {len(c.payloads)}")
     m = model_of(c, model, device, decoder)
-    return show(c, m, unpack(c, m, kept))
+    return m, unpack(c, m, kept, progress)
 
 
-def show(c: container.Container, m: Model, codes: list[Tensor]) -> Image.Image:
-    """The picture of a container's codes, each [groups,h,w], of any prefix of its layers."""
-    x = m.decode([layer[None] for layer in codes], (c.height, c.width))[0]
-    rgb = x.mul(255).round_().to(torch.uint8).movedim(0, -1).cpu().numpy()
-    return image.to_pillow(from_chunks(rgb, c.mode, c.chunks))
+def unpack(
+    c: container.Container,
+    m: Model,
+    kept: int,
+    progress: Callable[[float], object] | None = None,
+) -> list[Tensor]:
+    """The codes of the first `kept` layers of a container: each [groups,h,w] int64.
 
-
-def unpack(c: container.Container, m: Model, kept: int) -> list[Tensor]:
-    """The codes of the first `kept` layers of a container: each [groups,h,w] int64."""
+    A sound's are [groups,channels,frames]. progress: told what share of the layers is done.
+    """
+    if isinstance(c.content, Samples):
+        size = sound.size(c.content, m)
+    else:
+        size = c.content.height, c.content.width
     codes: list[Tensor] = []
     for layer in range(kept):
-        current = torch.zeros(m.code_shape(layer, (c.height, c.width)), dtype=torch.int64)
+        current = torch.zeros(m.code_shape(layer, size), dtype=torch.int64)
         codes.append(entropy.unpack(c.payloads[layer], current, m.tables(codes, current)))
+        if progress is not None:
+            progress((layer + 1) / kept)
     return codes
 
 
@@ -173,6 +205,9 @@ def model_of(
             f"made by other weights of {c.model!r} ({c.weights_hash.hex()}); "
             f"those given are {m.name!r} ({m.hash[:4].hex()})"
         )
+    kind = "sound" if isinstance(c.content, Samples) else "picture"
+    if m.kind != kind:
+        raise FormatError(f"a {kind} under {m.name}, which codes {m.kind}s")
     if len(c.payloads) > len(m.layers):
         raise FormatError(f"{len(c.payloads)} layers in the file; {m.name} has {len(m.layers)}")
     return m
@@ -189,36 +224,3 @@ def load(weights: Path, device: str, decoder: str | Path) -> Model:
 @lru_cache(maxsize=2)
 def _cached(weights: Path, device: str, decoder: str | Path, times: tuple[int, int]) -> Model:
     return zoo.load(weights, device, decoder)
-
-
-def device_of(m: Model) -> torch.device:
-    """Where a model's weights lie."""
-    return next(m.parameters()).device
-
-
-def to_picture(source: Source) -> image.Picture:
-    """Whatever `compress` takes, read."""
-    if isinstance(source, image.Picture):
-        return source
-    if isinstance(source, Image.Image):
-        return image.from_pillow(source)
-    return image.load(Path(source) if isinstance(source, str) else source)
-
-
-def to_tensor(picture: image.Picture) -> Tensor:
-    """[1,3,H,W] float32 in 0..1."""
-    return (
-        torch.from_numpy(np.ascontiguousarray(picture.rgb.transpose(2, 0, 1)))[None].float() / 255
-    )
-
-
-def from_tensor(x: Tensor) -> NDArray[np.uint8]:
-    """Inverse of `to_tensor`, rounded: [H,W,3] uint8."""
-    return x[0].mul(255).round_().to(torch.uint8).movedim(0, -1).cpu().numpy()
-
-
-def psnr(picture: image.Picture, decoded: Image.Image) -> float:
-    """PSNR in dB of what a file of `picture` decodes to, in 8-bit RGB, alpha left out."""
-    found = np.asarray(decoded.convert("RGB"), np.float64)
-    error = float(np.square(found - picture.rgb).mean())
-    return 10 * math.log10(255**2 / error) if error else LOSSLESS

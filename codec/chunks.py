@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hqcodec.alpha import pack_alpha, unpack_alpha
-from hqcodec.container import ALPHA, EXIF, ICC, pack_metadata, unpack_metadata
+from hqcodec.container import ALPHA, EXIF, ICC
 from hqcodec.image import Picture
+from hqcodec.metadata import pack_metadata, unpack_metadata
 
 
 def pack_chunks(picture: Picture) -> dict[int, bytes]:

@@ -7,13 +7,16 @@ stored little-endian. Sizes are in bytes unless said otherwise.
     size     field
     3        magic     b"HQC"
     1        version   1
-    1        kind      0 picture; all else is reserved
-    1        mode      0 "L", 1 "LA", 2 "RGB", 3 "RGBA"
+    1        kind      0 picture, 1 sound; all else is reserved
+    1        form      of a picture, its mode: 0 "L", 1 "LA", 2 "RGB", 3 "RGBA"
+                       of a sound, its channels: 1..8
     1        n         length of the model's name, 1..32
     n        model     ASCII, of a-z 0-9 . _ -
     4        hash      first bytes of the SHA-256 of the weights that decoding codes reads
-    varint   width     pixels, 1..65535
-    varint   height    pixels, 1..65535; width * height <= 2^28
+    varint   length    of a picture, its width: pixels, 1..65535
+                       of a sound, its samples a channel; 0 is allowed
+    varint   breadth   of a picture, its height: pixels, 1..65535; width * height <= 2^28
+                       of a sound, its samples a second: 1000..768000
     1        C         number of chunks, 0..8
     C *      chunk     1 byte tag, rising from chunk to chunk; varint length of its body
     1        L         number of layers, 1..16
@@ -23,7 +26,13 @@ stored little-endian. Sizes are in bytes unless said otherwise.
                        bodies up to here, these checksums not counted
 
 Tags: 1 ICC profile and 2 EXIF, both as zlib streams of at most 16 MiB inflated; 3 alpha plane (as
-alpha.py specifies it), there if and only if the mode has an A. A reader rejects other tags.
+alpha.py specifies it), there if and only if the mode has an A. A sound has no chunks. A reader
+rejects other tags.
+
+Rate and samples of a sound are the source's: n samples at rate r are coded as ceil(n * R / r) at
+the rate R of the model, and given back as n at r. Channels are coded side by side, in the order of
+the source; but those of a stereo sound are mid = (left + right) / 2 and side = (left - right) / 2.
+All its channels together have less than 2^32 samples and last at most 2^17 seconds.
 
 **A file cut anywhere behind its first layer is valid**: it holds the layers that are whole, and
 what is left of the next is ignored. Nothing may follow the last layer. To drop the finest layers
@@ -35,18 +44,16 @@ import struct
 import zlib
 from dataclasses import dataclass, replace
 
+from hqcodec.content import MODES, Pixels, Samples
 from hqcodec.errors import FormatError, HqcodecError
-from hqcodec.limits import check_size
 
 MAGIC = b"HQC"
 VERSION = 1
-PICTURE = 0  # kind
-MODES = ("L", "LA", "RGB", "RGBA")
+PICTURE, SOUND = 0, 1  # kinds
 ICC, EXIF, ALPHA = 1, 2, 3  # tags of chunks
 TAGS = {ICC: "ICC", EXIF: "EXIF", ALPHA: "alpha"}
 MAX_CHUNKS = 8
 MAX_LAYERS = 16
-MAX_METADATA = 16 << 20  # bytes of an ICC profile or EXIF block, so that no bomb fits in a chunk
 HASH_SIZE = 4
 
 _CRC = struct.Struct("<I")
@@ -57,15 +64,13 @@ _NAME = re.compile(r"[a-z0-9._-]{1,32}")
 class Container:
     """What a .hqc file says. One that exists is valid: every field was checked.
 
-    chunks: tag -> body as stored, see `pack_metadata`. payloads: coarse to fine. declared: layers
-    that the header promises, more than there are payloads if the file was cut; 0 means as many.
+    chunks: tag -> body as stored. payloads: coarse to fine. declared: layers that the header
+    promises, more than there are payloads if the file was cut; 0 means as many.
     """
 
     model: str
     weights_hash: bytes
-    width: int
-    height: int
-    mode: str
+    content: Pixels | Samples
     chunks: dict[int, bytes]
     payloads: tuple[bytes, ...]
     declared: int = 0
@@ -76,14 +81,14 @@ class Container:
             raise FormatError(f"model name {self.model!r}; it has 1 to 32 of a-z 0-9 . _ -")
         if len(self.weights_hash) != HASH_SIZE:
             raise FormatError(f"weights hash of {len(self.weights_hash)} bytes; it has {HASH_SIZE}")
-        check_size(self.width, self.height)
-        if self.mode not in MODES:
-            raise FormatError(f"mode {self.mode!r}; known are {', '.join(MODES)}")
         if unknown := set(self.chunks) - set(TAGS):
             raise FormatError(f"chunk with tag {min(unknown)}; known are 1 to {max(TAGS)}")
-        if (ALPHA in self.chunks) != ("A" in self.mode):
+        if isinstance(self.content, Samples):
+            if self.chunks:
+                raise FormatError(f"a sound with {len(self.chunks)} chunks; it has none")
+        elif (ALPHA in self.chunks) != ("A" in self.content.mode):
             found = "an" if ALPHA in self.chunks else "no"
-            raise FormatError(f"mode {self.mode} with {found} alpha plane")
+            raise FormatError(f"mode {self.content.mode} with {found} alpha plane")
         if not self.declared:
             object.__setattr__(self, "declared", len(self.payloads))
         if not 1 <= len(self.payloads) <= self.declared <= MAX_LAYERS:
@@ -95,9 +100,10 @@ def write(c: Container) -> bytes:
     """Serialize `c`. One cut short becomes a file that promises no more than it has."""
     name = c.model.encode("ascii")
     chunks = sorted(c.chunks.items())
+    kind, form, length, breadth = _fields(c.content)
     header = bytearray(MAGIC)
-    header += bytes([VERSION, PICTURE, MODES.index(c.mode), len(name)]) + name + c.weights_hash
-    header += _pack_varint(c.width) + _pack_varint(c.height)
+    header += bytes([VERSION, kind, form, len(name)]) + name + c.weights_hash
+    header += _pack_varint(length) + _pack_varint(breadth)
     header.append(len(chunks))
     for tag, body in chunks:
         header += bytes([tag]) + _pack_varint(len(body))
@@ -117,11 +123,11 @@ def read(blob: bytes) -> Container:
     A file cut behind its first layer gives the layers that are whole; `declared` tells.
     """
     cursor = _Cursor(blob)
-    _check_start(cursor)
-    mode = cursor.byte()
+    kind = _start(cursor)
+    form = cursor.byte()
     model = cursor.take(cursor.byte()).decode("latin-1")
     weights_hash = cursor.take(HASH_SIZE)
-    width, height = cursor.varint(), cursor.varint()
+    length, breadth = cursor.varint(), cursor.varint()
     chunk_count = cursor.byte()
     chunk_sizes = [(cursor.byte(), cursor.varint()) for _ in range(chunk_count)]
     layer_count = cursor.byte()
@@ -132,8 +138,7 @@ def read(blob: bytes) -> Container:
     tags = [tag for tag, _ in chunk_sizes]
     if chunk_count > MAX_CHUNKS or tags != sorted(set(tags)):
         raise FormatError(f"chunks with tags {tags}; at most {MAX_CHUNKS}, rising")
-    if mode >= len(MODES):
-        raise FormatError(f"mode {mode}; known are 0 to {len(MODES) - 1}")
+    content = _content(kind, form, length, breadth)
     bodies = _bodies(cursor, [size for _, size in chunk_sizes] + layer_sizes)
     chunks, payloads = bodies[:chunk_count], tuple(bodies[chunk_count:])
     if layer_count and not payloads:
@@ -141,9 +146,7 @@ def read(blob: bytes) -> Container:
     return Container(
         model=model,
         weights_hash=weights_hash,
-        width=width,
-        height=height,
-        mode=MODES[mode],
+        content=content,
         payloads=payloads,
         chunks=dict(zip(tags, chunks, strict=True)),
         declared=layer_count,
@@ -155,27 +158,6 @@ def truncate(c: Container, layers: int) -> Container:
     if not 1 <= layers <= len(c.payloads):
         raise HqcodecError(f"{layers} layers; the file has 1 to {len(c.payloads)}")
     return replace(c, payloads=c.payloads[:layers], declared=layers)
-
-
-def pack_metadata(data: bytes) -> bytes:
-    """Body of an ICC or EXIF chunk; raise FormatError above 16 MiB."""
-    if len(data) > MAX_METADATA:
-        raise FormatError(f"{len(data)} bytes of ICC or EXIF; at most {MAX_METADATA} fit")
-    return zlib.compress(data, 9)
-
-
-def unpack_metadata(body: bytes) -> bytes:
-    """Inverse of `pack_metadata`; raise FormatError if `body` is damaged or inflates too far."""
-    inflate = zlib.decompressobj()
-    try:
-        data = inflate.decompress(body, MAX_METADATA + 1)
-    except zlib.error:
-        raise FormatError("the ICC or EXIF chunk is not a zlib stream") from None
-    if len(data) > MAX_METADATA:
-        raise FormatError(f"the ICC or EXIF chunk inflates to more than {MAX_METADATA} bytes")
-    if not inflate.eof or inflate.unused_data:
-        raise FormatError("the ICC or EXIF chunk does not end where its zlib stream ends")
-    return data
 
 
 class _Cursor:
@@ -219,8 +201,24 @@ def _pack_varint(value: int) -> bytes:
     return bytes(packed)
 
 
-def _check_start(cursor: _Cursor) -> None:
-    """What says how to read the rest: magic, version, kind."""
+def _fields(content: Pixels | Samples) -> tuple[int, int, int, int]:
+    """Kind, form, length and breadth in the header."""
+    if isinstance(content, Samples):
+        return SOUND, content.channels, content.samples, content.rate
+    return PICTURE, MODES.index(content.mode), content.width, content.height
+
+
+def _content(kind: int, form: int, length: int, breadth: int) -> Pixels | Samples:
+    """Inverse of `_fields`."""
+    if kind == SOUND:
+        return Samples(form, length, breadth)
+    if form >= len(MODES):
+        raise FormatError(f"mode {form}; known are 0 to {len(MODES) - 1}")
+    return Pixels(length, breadth, MODES[form])
+
+
+def _start(cursor: _Cursor) -> int:
+    """Take what says how to read the rest, magic, version and kind; the kind."""
     if not cursor.blob.startswith(MAGIC):
         start = cursor.blob[:3]
         raise FormatError(
@@ -229,8 +227,9 @@ def _check_start(cursor: _Cursor) -> None:
     cursor.take(len(MAGIC))
     if (version := cursor.byte()) != VERSION:
         raise FormatError(f"format version {version}; this hqcodec reads up to {VERSION}")
-    if (kind := cursor.byte()) != PICTURE:
-        raise FormatError(f"content of kind {kind}; this hqcodec reads kind {PICTURE}, pictures")
+    if (kind := cursor.byte()) not in (PICTURE, SOUND):
+        raise FormatError(f"content of kind {kind}; this hqcodec reads 0, pictures, and 1, sounds")
+    return kind
 
 
 def _bodies(cursor: _Cursor, sizes: list[int]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Every error a user of hqcodec may want to catch."""
+"""Every error a user of hqcodec may want to catch, and the one line that others become."""
 
 
 class HqcodecError(Exception):
@@ -15,3 +15,8 @@ class UnknownModelError(HqcodecError):
 
 class CutFileWarning(UserWarning):
     """A .hqc file broke off: it decodes, but to fewer layers than were written."""
+
+
+def one_line(error: Exception | str) -> str:
+    """What another library's error says, as one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from hqcodec.errors import FormatError, HqcodecError
+from hqcodec.errors import FormatError, HqcodecError, one_line
 from hqcodec.limits import MAX_PIXELS, check_size
 from hqcodec.modes import to_8_bits
 
@@ -139,7 +139,7 @@ def save(picture: Picture | Image.Image, target: str | Path | BinaryIO, format: 
             image.save(stream, kind, **settings)
     except Exception as error:  # what an encoder raises depends on the format
         size = f"{image.width}x{image.height}"
-        raise HqcodecError(f"cannot write {size} pixels as {kind}: {_one_line(error)}") from None
+        raise HqcodecError(f"cannot write {size} pixels as {kind}: {one_line(error)}") from None
     if isinstance(target, str | Path):
         Path(target).write_bytes(stream.getvalue())
     else:
@@ -198,7 +198,7 @@ def _one_error(name: str) -> Iterator[None]:
     except Exception as error:  # on hostile bytes its decoders raise nearly anything
         if isinstance(error, OSError) and error.errno:  # of the file system, not of the picture
             raise
-        raise FormatError(f"{name}: damaged picture: {_one_line(error)}") from None
+        raise FormatError(f"{name}: damaged picture: {one_line(error)}") from None
 
 
 def _decode(stream: BinaryIO, name: str) -> Picture:
@@ -238,7 +238,3 @@ def _upright(image: Image.Image) -> tuple[Image.Image, bytes | None]:
     except Exception:  # the block is damaged; the picture may be sound
         return image, None
     return (image if turn is None else image.transpose(turn)), block or None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

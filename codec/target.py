@@ -23,25 +23,27 @@ DB_NEAR = 0.02  # above the PSNR asked for: near enough
 
 @dataclass(frozen=True)
 class Target:
-    """What a file is to reach, one of three.
+    """What a file is to reach, one of four.
 
     bpp: at most so many bits of the whole file a pixel. size: at most so many bytes. psnr: at least
-    so many dB in 8-bit RGB, in as few bytes as that takes.
+    so many dB in 8-bit RGB, in as few bytes as that takes. kbps: at most so many kbit of the whole
+    file a second. Pictures have no kbps; sounds have neither bpp nor psnr.
 
     >>> Target(size=40_000)
-    Target(bpp=None, size=40000, psnr=None)
+    Target(bpp=None, size=40000, psnr=None, kbps=None)
     """
 
     bpp: float | None = None
     size: int | None = None
     psnr: float | None = None
+    kbps: float | None = None
 
     def __post_init__(self) -> None:
         """Raise HqcodecError unless exactly one is given, above zero and finite."""
         given = [(k, v) for k, v in vars(self).items() if v is not None]
         if len(given) != 1:
             found = ", ".join(name for name, _ in given) or "none"
-            raise HqcodecError(f"a target is one of bpp, size and psnr; given: {found}")
+            raise HqcodecError(f"a target is one of bpp, size, psnr and kbps; given: {found}")
         name, value = given[0]
         if not 0 < value < math.inf:
             raise HqcodecError(f"target {name} {value}; it must be above 0 and finite")
@@ -53,6 +55,12 @@ class Target:
         most = self.size if self.bpp is None else self.bpp * pixels / 8
         assert most is not None
         return Goal(most * BYTES_NEAR, most, at_most=True)
+
+    def bytes_of(self, seconds: float) -> float:
+        """The most that a sound's file may take, in bytes."""
+        most = self.size if self.kbps is None else self.kbps * 125 * seconds
+        assert most is not None
+        return most
 
     def missed(self, low: float, high: float, pixels: int, model: str) -> HqcodecError:
         """The error for a picture whose bytes, or dB, range from `low` to `high`."""

@@ -29,6 +29,7 @@ FAMILIES = {
     "hqa": ("hqcodec.models.hqa", "HQAConfig", "HQA"),
     "sound": ("hqcodec.models.sound", "SoundConfig", "Sound"),
 }
+SOUNDS = ("sound",)  # families that code sound; all others code pictures
 DEFAULT = "photo"
 DEFAULTS = {"picture": DEFAULT, "sound": "sound"}  # kind -> model
 FIDELITY = "fidelity"  # the decoder in a model's own file
@@ -102,6 +103,11 @@ def model_class(family: str) -> "type[Model]":
         raise HqcodecError(f"family {family!r}; known are {', '.join(FAMILIES)}")
     module, _, name = FAMILIES[family]
     return getattr(import_module(module), name)  # type: ignore[no-any-return]
+
+
+def kind_of(family: str) -> str:
+    """What models of a family code, "picture" or "sound"; told without importing torch."""
+    return "sound" if family in SOUNDS else "picture"
 
 
 def build(family: str, config: dict[str, Any]) -> "Model":

@@ -6,6 +6,7 @@ import sys
 import types
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from typer.testing import CliRunner, Result
 import hqcodec
 from hqcodec import container, image
 from hqcodec.cli.main import app
+from hqcodec.content import Pixels
 from hqcodec.errors import CutFileWarning
 from hqcodec.models import zoo
 from hqcodec.target import Target
@@ -42,6 +44,7 @@ def compress(
     device: str,
     target: Target | None = None,
     effort: int = 1,
+    progress: Callable[[float], object] = float,
 ) -> bytes:
     """The first layer holds all, the others nothing; 10 bytes are out of reach."""
     assert effort in (1, 2, 3)
@@ -51,7 +54,7 @@ def compress(
     payloads = (zlib.compress(picture.rgb.tobytes()), b"second", b"third")[:layers]
     digest = bytes.fromhex(HASH)[:4]
     size = (picture.width, picture.height)
-    return container.write(container.Container("photo", digest, *size, "RGB", {}, payloads))
+    return container.write(container.Container("photo", digest, Pixels(*size, "RGB"), {}, payloads))
 
 
 def decompress(
@@ -63,7 +66,7 @@ def decompress(
         text = f"cut off: {len(c.payloads)} of {c.declared} layers arrived"
         warnings.warn(text, CutFileWarning, stacklevel=2)
     rgb = np.frombuffer(zlib.decompress(c.payloads[0]), np.uint8)
-    return Image.fromarray(rgb.reshape(c.height, c.width, 3))
+    return Image.fromarray(rgb.reshape(c.content.height, c.content.width, 3))
 
 
 class Shell:

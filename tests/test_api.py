@@ -18,6 +18,7 @@ from hqcodec.benchmarks import demo
 from hqcodec.errors import CutFileWarning, FormatError, HqcodecError, UnknownModelError
 from hqcodec.models import zoo
 from hqcodec.models.base import Model
+from hqcodec.picture import to_picture, to_tensor
 from photos import small_photo
 
 
@@ -64,7 +65,7 @@ def test_a_file_decodes_to_the_encoders_own_reconstruction(model: Model) -> None
     blob = api.compress(source, model)
     c = container.read(blob)
     codes = api.unpack(c, model, len(c.payloads))
-    expected = model.encode(api.to_tensor(api.to_picture(source)), len(c.payloads))
+    expected = model.encode(to_tensor(to_picture(source)), len(c.payloads))
     assert all(torch.equal(a, b[0]) for a, b in zip(codes, expected, strict=True))
     rgb = model.decode([layer[None] for layer in codes], (50, 75))[0].mul(255).round().byte()
     assert np.array_equal(np.asarray(api.decompress(blob, model)), rgb.movedim(0, -1).numpy())

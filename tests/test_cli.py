@@ -11,6 +11,7 @@ from PIL import Image
 
 import hqcodec
 from hqcodec import container, image
+from hqcodec.content import Pixels
 from hqcodec.models import zoo
 
 
@@ -60,7 +61,7 @@ def test_a_folder_as_output_of_one_file(shell: Any) -> None:
 def test_pipes_carry_only_data_and_the_report_goes_to_stderr(shell: Any) -> None:
     there = shell("compress", "-", input=shell.paint().read_bytes())
     assert there.exit_code == 0 and there.stderr.startswith("<stdin> -> <stdout>: 20x10 RGB")
-    assert container.read(there.stdout_bytes).width == 20
+    assert container.read(there.stdout_bytes).content.width == 20
     back = shell("decompress", "-", "--format", "bmp", input=there.stdout_bytes)
     assert back.stdout_bytes.startswith(b"BM")
     assert shell("compress", "a.png", "-o", "-").stdout_bytes == there.stdout_bytes
@@ -85,7 +86,7 @@ def test_links_and_devices_are_not_replaced(shell: Any) -> None:
     Path("link.hqc").symlink_to("real.hqc")
     assert shell("compress", "a.png", "-o", "link.hqc", "--force").exit_code == 0
     assert Path("link.hqc").is_symlink()
-    assert container.read(Path("real.hqc").read_bytes()).width == 20
+    assert container.read(Path("real.hqc").read_bytes()).content.width == 20
     assert shell("compress", "a.png", "-o", os.devnull).exit_code == 0
     assert Path(os.devnull).is_char_device()
 
@@ -126,7 +127,7 @@ def test_info_tells_whether_the_weights_are_here(shell: Any) -> None:
         ("photo", b"abcd", "differ"),
         ("other", c.weights_hash, "missing"),
     ]:
-        made = container.Container(model, digest, 20, 10, "RGB", {}, c.payloads)
+        made = container.Container(model, digest, Pixels(20, 10, "RGB"), {}, c.payloads)
         Path("b.hqc").write_bytes(container.write(made))
         assert json.loads(shell("info", "b.hqc", "--json").stdout)["weights"] == found
         assert "model " in shell("info", "b.hqc").stdout
@@ -136,8 +137,13 @@ def test_models_are_listed_from_their_metadata(shell: Any) -> None:
     weights = zoo.path("photo")
     facts = json.loads(shell("models", "--json").stdout)
     size = weights.stat().st_size
-    assert facts == {**zoo.read_metadata(weights), "bytes": size, "decoders": ["fidelity"]}
-    assert "photo: a test\n  family photo, 3 layers" in shell("models").stdout
+    assert facts == {
+        **zoo.read_metadata(weights),
+        "bytes": size,
+        "codes": "picture",
+        "decoders": ["fidelity"],
+    }
+    assert "photo: a test\n  codes pictures, family photo, 3 layers" in shell("models").stdout
 
 
 def test_version(shell: Any) -> None:

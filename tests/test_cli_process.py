@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hqcodec.container import Container, write
+from hqcodec.content import Pixels
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +19,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def packed(name: str = "a.hqc") -> Path:
     path = Path(name)
-    path.write_bytes(write(Container("toy", bytes(4), 20, 10, "RGB", {}, (b"one", b"two"))))
+    path.write_bytes(write(Container("toy", bytes(4), Pixels(20, 10, "RGB"), {}, (b"one", b"two"))))
     return path
 
 

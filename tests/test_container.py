@@ -1,6 +1,5 @@
 """The .hqc file: round trip, frozen bytes, hostile input."""
 
-import struct
 import zlib
 from dataclasses import replace
 from typing import Any
@@ -9,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hqcodec import container
-from hqcodec.container import ALPHA, EXIF, ICC, MODES, Container, read, truncate, write
+from hostile import body, sealed
+from hqcodec import metadata
+from hqcodec.container import ALPHA, EXIF, ICC, Container, read, truncate, write
+from hqcodec.content import MODES, Pixels, Samples
 from hqcodec.errors import FormatError, HqcodecError
 from hqcodec.limits import MAX_PIXELS, MAX_SIDE
 
 SMALL = Container(
     model="toy",
     weights_hash=b"\xde\xad\xbe\xef",
-    width=200,
-    height=3,
-    mode="RGBA",
+    content=Pixels(200, 3, "RGBA"),
     payloads=(b"ab", b"", b"cde"),
     chunks={EXIF: b"e", ALPHA: b"\x00\xff"},
 )
@@ -29,33 +28,16 @@ GOLDEN = bytes.fromhex(HEADER + BODIES)
 ENDS = [len(GOLDEN) - 17, len(GOLDEN) - 7 - 4, len(GOLDEN) - 7, len(GOLDEN)]
 
 
-def sealed(*fields: bytes | int, bodies: bytes = b"") -> bytes:
-    """A file whose header says `fields` under a checksum that is right."""
-    parts = (bytes([part]) if isinstance(part, int) else part for part in fields)
-    header = b"HQC\x01\x00" + b"".join(parts)
-    return header + struct.pack("<I", zlib.crc32(header)) + bodies
-
-
-def body(*contents: bytes) -> bytes:
-    """Bodies with their checksums."""
-    out, crc = b"", 0
-    for content in contents:
-        crc = zlib.crc32(content, crc)
-        out += content + struct.pack("<I", crc)
-    return out
-
-
 @st.composite
 def containers(draw: st.DrawFn) -> Container:
     mode = draw(st.sampled_from(MODES))
     width = draw(st.integers(1, MAX_SIDE))
+    height = draw(st.integers(1, min(MAX_SIDE, MAX_PIXELS // width)))
     chunks = draw(st.dictionaries(st.sampled_from([ICC, EXIF]), st.binary(max_size=300)))
     return Container(
         model=draw(st.from_regex(r"[a-z0-9._-]{1,32}", fullmatch=True)),
         weights_hash=draw(st.binary(min_size=4, max_size=4)),
-        width=width,
-        height=draw(st.integers(1, min(MAX_SIDE, MAX_PIXELS // width))),
-        mode=mode,
+        content=Pixels(width, height, mode),
         payloads=tuple(draw(st.lists(st.binary(max_size=300), min_size=1, max_size=16))),
         chunks=chunks | ({ALPHA: draw(st.binary(max_size=9))} if "A" in mode else {}),
     )
@@ -72,7 +54,7 @@ def test_bytes_of_version_1_never_change() -> None:
 
 
 def test_a_small_picture_does_not_drown_in_its_header() -> None:
-    c = replace(SMALL, mode="RGB", chunks={}, payloads=(b"",) * 6, declared=0)
+    c = replace(SMALL, content=Pixels(200, 3, "RGB"), chunks={}, payloads=(b"",) * 6, declared=0)
     assert len(write(c)) == 29 + 6 * 4
 
 
@@ -102,7 +84,9 @@ def test_random_bytes_are_a_format_error(noise: bytes, with_magic: bool) -> None
 
 
 def test_bodies_cannot_change_places() -> None:
-    c = replace(SMALL, mode="RGB", chunks={}, payloads=(b"ab", b"cd"), declared=0)
+    c = replace(
+        SMALL, content=Pixels(200, 3, "RGB"), chunks={}, payloads=(b"ab", b"cd"), declared=0
+    )
     one, two = body(b"ab", b"cd")[:6], body(b"ab", b"cd")[6:]
     header = write(c)[: -len(one + two)]
     assert read(header + one + two) == c
@@ -141,11 +125,8 @@ def test_truncation_to_layers_that_are_not_there_is_an_error(layers: int) -> Non
         {"model": "caf\xe9"},
         {"model": "toy\n"},
         {"weights_hash": b"abc"},
-        {"width": 0},
-        {"height": 65_536},
-        {"width": 16_384, "height": 16_385},
-        {"mode": "CMYK"},
-        {"mode": "RGB"},
+        {"content": Pixels(200, 3, "RGB")},
+        {"content": Samples(1, 2, 8000)},
         {"chunks": {}},
         {"chunks": {0: b"", ALPHA: b""}},
         {"chunks": {4: b"", ALPHA: b""}},
@@ -159,6 +140,20 @@ def test_truncation_to_layers_that_are_not_there_is_an_error(layers: int) -> Non
 def test_no_container_can_hold_what_no_file_can(bad: dict[str, Any]) -> None:
     with pytest.raises(FormatError):
         replace(SMALL, **bad)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ((0, 1, "L"), "0x1 pixels"),
+        ((1, 65_536, "L"), "1x65536 pixels"),
+        ((16_384, 16_385, "L"), "at most"),
+        ((1, 1, "CMYK"), "mode 'CMYK'; known are L, LA, RGB, RGBA"),
+    ],
+)
+def test_no_picture_can_be_what_no_file_can_hold(bad: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        Pixels(*bad)
 
 
 NAME = b"\x03toy" + bytes(4)
@@ -195,7 +190,7 @@ def test_header_that_lies_is_a_format_error_even_with_a_good_checksum(message: s
     [
         (0, 0x89, r"^not a \.hqc file: starts with b'\\x89QC'$"),
         (3, 2, "^format version 2; this hqcodec reads up to 1$"),
-        (4, 1, "^content of kind 1; this hqcodec reads kind 0, pictures$"),
+        (4, 2, "^content of kind 2; this hqcodec reads 0, pictures, and 1, sounds$"),
         (10, 0, "^damaged: the header does not match its checksum$"),
     ],
 )
@@ -208,7 +203,7 @@ def test_errors_say_what_was_found_and_what_is_right(at: int, value: int, messag
 
 @given(st.binary(max_size=2000))
 def test_metadata_survives(data: bytes) -> None:
-    assert container.unpack_metadata(container.pack_metadata(data)) == data
+    assert metadata.unpack_metadata(metadata.pack_metadata(data)) == data
 
 
 @pytest.mark.parametrize(
@@ -218,17 +213,17 @@ def test_metadata_survives(data: bytes) -> None:
         b"not zlib",
         zlib.compress(b"icc")[:-1],
         zlib.compress(b"icc") + b"\0",
-        zlib.compress(bytes(container.MAX_METADATA + 1)),
+        zlib.compress(bytes(metadata.MAX_METADATA + 1)),
     ],
     ids=["empty", "noise", "cut", "tail", "bomb"],
 )
 def test_metadata_that_is_damaged_or_a_bomb_is_a_format_error(bad: bytes) -> None:
     with pytest.raises(FormatError):
-        container.unpack_metadata(bad)
+        metadata.unpack_metadata(bad)
 
 
 def test_metadata_has_room_for_16_mib_and_no_more() -> None:
-    largest = bytes(container.MAX_METADATA)
-    assert container.unpack_metadata(container.pack_metadata(largest)) == largest
+    largest = bytes(metadata.MAX_METADATA)
+    assert metadata.unpack_metadata(metadata.pack_metadata(largest)) == largest
     with pytest.raises(FormatError, match="at most 16777216 fit"):
-        container.pack_metadata(largest + b"\0")
+        metadata.pack_metadata(largest + b"\0")

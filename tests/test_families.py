@@ -16,6 +16,7 @@ from hqcodec.cli.main import app
 from hqcodec.errors import CutFileWarning, FormatError
 from hqcodec.models import zoo
 from hqcodec.models.base import Model
+from hqcodec.picture import to_picture, to_tensor
 
 NAMES = ("hybrid, learned prior", "VQ-VAE-2", "HQA, learned prior", "HR-VQVAE, learned prior")
 
@@ -46,7 +47,7 @@ def test_every_family_is_here() -> None:
 def test_a_file_decodes_to_the_encoders_own_codes_at_every_number_of_layers(
     model: Model, blob: bytes
 ) -> None:
-    codes = model.encode(api.to_tensor(api.to_picture(picture())))
+    codes = model.encode(to_tensor(to_picture(picture())))
     c = container.read(blob)
     for kept in range(1, len(codes) + 1):
         found = api.unpack(container.truncate(c, kept), model, kept)
@@ -83,7 +84,7 @@ def test_payloads_of_noise_under_a_good_checksum_decode_to_some_picture(
 ) -> None:
     c, rng = container.read(blob), np.random.default_rng(0)
     noise = tuple(rng.bytes(len(payload)) for payload in c.payloads)
-    lying = container.Container(c.model, c.weights_hash, c.width, c.height, c.mode, c.chunks, noise)
+    lying = container.Container(c.model, c.weights_hash, c.content, c.chunks, noise)
     try:
         assert api.decompress(container.write(lying), model).size == (29, 22)
     except FormatError as error:  # the coder noticed

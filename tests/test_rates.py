@@ -21,6 +21,7 @@ from hqcodec.cli.targets import parse_size
 from hqcodec.errors import HqcodecError
 from hqcodec.image import Picture
 from hqcodec.ladder import Ladder
+from hqcodec.picture import LOSSLESS, psnr, to_picture, to_tensor
 from hqcodec.target import Target
 from photos import pictures, small_photo
 
@@ -50,20 +51,20 @@ def test_a_photograph_is_never_over_its_rate_and_within_two_percent(bpp: float) 
 def test_a_photograph_reaches_its_psnr_in_few_bytes(mode: str) -> None:
     source = photograph(128).convert(mode)
     blob = hqcodec.compress(source, target=Target(psnr=31))
-    picture = api.to_picture(source)
-    assert 31 <= api.psnr(picture, hqcodec.decompress(blob)) <= 31.1
+    picture = to_picture(source)
+    assert 31 <= psnr(picture, hqcodec.decompress(blob)) <= 31.1
     smaller = hqcodec.compress(source, target=Target(size=round(0.97 * len(blob))))
-    assert api.psnr(picture, hqcodec.decompress(smaller)) < 31
+    assert psnr(picture, hqcodec.decompress(smaller)) < 31
 
 
 def test_a_file_between_two_layer_counts_is_better_than_the_smaller(small: Image.Image) -> None:
-    model, picture = small_photo(), api.to_picture(small)
+    model, picture = small_photo(), to_picture(small)
     blobs = [api.compress(small, model, layers) for layers in (1, 2, 3)]
     for fewer, more in pairwise(blobs):
         most = (len(fewer) + len(more)) // 2
         between = api.compress(small, model, target=Target(size=most))
         assert len(fewer) < len(between) <= most
-        qualities = [api.psnr(picture, api.decompress(b, model)) for b in (fewer, between, more)]
+        qualities = [psnr(picture, api.decompress(b, model)) for b in (fewer, between, more)]
         assert qualities == sorted(qualities)
 
 
@@ -125,11 +126,11 @@ def test_a_model_without_thrift_takes_the_nearest_layers(small: Image.Image) -> 
 @pytest.mark.parametrize("side", [1, 32])
 def test_a_flat_picture_reaches_its_psnr_or_the_error_says_the_range(gray: int, side: int) -> None:
     flat = Image.new("RGB", (side, side), (gray, gray, gray))
-    picture = api.to_picture(flat)
+    picture = to_picture(flat)
     for least in (30, 45, 60):
         try:
             blob = hqcodec.compress(flat, target=Target(psnr=least))
-            assert api.psnr(picture, hqcodec.decompress(blob)) >= least
+            assert psnr(picture, hqcodec.decompress(blob)) >= least
         except HqcodecError as error:
             assert float(str(error).split(" to ")[1].split()[0]) < least
 
@@ -153,7 +154,7 @@ def test_the_networks_run_once(small: Image.Image, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_ladder_codes_what_encode_codes(small: Image.Image) -> None:
-    x = api.to_tensor(api.to_picture(small))
+    x = to_tensor(to_picture(small))
     found = Ladder(small_photo(), x, 1, 3).codes((1.0,) * 3)
     assert all(torch.equal(a, b) for a, b in zip(found, small_photo().encode(x), strict=True))
 
@@ -201,7 +202,7 @@ def test_the_command_line_reaches_a_psnr_and_reports_it(
         ("--target-size 10", "a.png: target 10 bytes: this picture takes 20 to 30 bytes"),
         ("--target-size 4x", "--target-size '4x': not bytes; say 40000, 40k or 1.5M"),
         ("--target-bpp 0", "target bpp 0.0; it must be above 0 and finite"),
-        ("--target-bpp 1 --target-psnr 3", "a target is one of bpp, size and psnr; given: bpp, p"),
+        ("--target-bpp 1 --target-psnr 3", "a target is one of bpp, size, psnr and kbps; given"),
         ("--target-bpp 1 --layers 2", "--layers with a target, which chooses the layers"),
     ],
 )  # fmt: skip
@@ -226,7 +227,5 @@ def test_a_picture_out_of_range_does_not_stop_the_others(shell: Any) -> None:
 
 def test_equal_pictures_have_a_finite_psnr() -> None:
     flat = Image.new("LA", (3, 2), (9, 200))
-    assert api.psnr(api.to_picture(flat), flat) == api.LOSSLESS
-    assert api.psnr(api.to_picture(flat), Image.new("L", (3, 2), 10)) == pytest.approx(
-        48.13, abs=0.01
-    )
+    assert psnr(to_picture(flat), flat) == LOSSLESS
+    assert psnr(to_picture(flat), Image.new("L", (3, 2), 10)) == pytest.approx(48.13, abs=0.01)

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 import hqcodec
-from hqcodec import api
+from hqcodec import image
 from hqcodec.errors import HqcodecError
 from hqcodec.limits import EFFORTS
 from hqcodec.models import refine
@@ -99,7 +100,7 @@ def test_files_of_every_effort_and_all_their_prefixes_decode(
 ) -> None:
     height, width = size
     rgb = pictures(1, 48)[0, :, :height, :width].mul(255).byte().movedim(0, -1).numpy()
-    picture = api.image.from_pillow(api.Image.fromarray(rgb))
+    picture = image.from_pillow(Image.fromarray(rgb))
     for effort in range(1, EFFORTS + 1):
         blob = hqcodec.compress(picture, model, 3, effort=effort)
         for layers in (1, 2, 3):
@@ -109,7 +110,7 @@ def test_files_of_every_effort_and_all_their_prefixes_decode(
 @pytest.mark.parametrize("effort", [0, EFFORTS + 1])
 def test_a_bad_effort_is_one_line(model: Photo, effort: int) -> None:
     with pytest.raises(HqcodecError, match=rf"^effort {effort}; there are 1 to 3$"):
-        hqcodec.compress(api.Image.new("RGB", (8, 8)), model, effort=effort)
+        hqcodec.compress(Image.new("RGB", (8, 8)), model, effort=effort)
 
 
 def test_every_effort_has_its_steps() -> None:

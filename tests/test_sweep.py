@@ -17,6 +17,7 @@ from hqcodec.benchmarks.pictures import find_pictures
 from hqcodec.benchmarks.results import Result, to_json
 from hqcodec.benchmarks.sweep import sweep
 from hqcodec.container import Container, read, write
+from hqcodec.content import Pixels
 from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
 from toycodec import HEADER, codec, encode, picky
@@ -152,12 +153,14 @@ def test_our_ladder_is_the_layers_and_the_payload_leaves_out_the_header(
 
     def compress(picture: Image.Image, model: object, layers: int) -> bytes:
         payloads = (zlib.compress(picture.tobytes()), b"finer")[:layers]
-        c = Container("tiny", b"\1\2\3\4", *picture.size, mode="RGB", chunks={}, payloads=payloads)
+        c = Container("tiny", b"\1\2\3\4", Pixels(*picture.size, "RGB"), {}, payloads)
         return write(c)
 
     def decompress(data: bytes, model: object) -> Image.Image:
         c = read(data)
-        return Image.frombytes("RGB", (c.width, c.height), zlib.decompress(c.payloads[0]))
+        return Image.frombytes(
+            "RGB", (c.content.width, c.content.height), zlib.decompress(c.payloads[0])
+        )
 
     monkeypatch.setattr(hqcodec, "load", lambda name, decoder="fidelity": model, raising=False)
     monkeypatch.setattr(zoo, "decoders", lambda name: digests)
