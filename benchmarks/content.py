@@ -5,7 +5,7 @@ from pathlib import Path
 from hqcodec.benchmarks.pictures import SUFFIXES as PICTURES
 from hqcodec.benchmarks.results import Result, read_result
 from hqcodec.errors import FormatError, HqcodecError
-from hqcodec.models.sounds import SUFFIXES as SOUNDS
+from hqcodec.soundfiles import FORMATS
 
 KINDS = ("picture", "sound")
 
@@ -23,7 +23,7 @@ def kind_of(folder: Path, wanted: str | None = None) -> str:
     inside = folder.iterdir() if folder.is_dir() else [folder]
     pictures = any(path.suffix.lower() in PICTURES for path in inside)
     below = folder.rglob("*") if folder.is_dir() else [folder]
-    sounds = any(path.suffix.lower() in SOUNDS for path in below)
+    sounds = any(path.suffix.lower() in FORMATS for path in below)
     if pictures and sounds:
         raise HqcodecError(f"{folder} has pictures and sounds; say --kind picture or --kind sound")
     return "sound" if sounds else "picture"

@@ -10,7 +10,7 @@ import soundfile
 from hqcodec.audio import Audio
 from hqcodec.benchmarks.pictures import one_line
 from hqcodec.errors import HqcodecError
-from hqcodec.models.sounds import SUFFIXES
+from hqcodec.soundfiles import FORMATS
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ def find_sounds(folder: Path, limit: int | None = None) -> list[Path]:
     if not folder.is_dir():
         raise HqcodecError(f"no folder {folder}; name one with sounds in it")
     found: dict[str, list[Path]] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in FORMATS):
         found.setdefault(kind_of(path, folder), []).append(path)
     if not found:
-        raise HqcodecError(f"no sounds in {folder}; looked for {' '.join(sorted(SUFFIXES))}")
+        raise HqcodecError(f"no sounds in {folder}; looked for {' '.join(sorted(FORMATS))}")
     return [path for paths in found.values() for path in paths[:limit]]
 
 

@@ -1,10 +1,14 @@
 """Opus, MP3 and Vorbis: the rate that was asked for, the sound that comes back."""
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+import hqcodec
 from hqcodec.audio import Audio
 from hqcodec.benchmarks.alignment import align, delay, si_sdr
 from hqcodec.benchmarks.sound_baselines import (
@@ -14,13 +18,21 @@ from hqcodec.benchmarks.sound_baselines import (
     mp3,
     ogg_payload,
     opus,
+    ours,
     resampled,
     vorbis,
 )
+from hqcodec.benchmarks.sound_codes import survey
 from hqcodec.benchmarks.sound_sweep import fitted
 from hqcodec.container import read
 from hqcodec.errors import HqcodecError
-from waves import noise, packed, sine
+from hqcodec.models.sound import Sound, SoundConfig
+from waves import noise, packed, save, sine
+
+TINY = SoundConfig(
+    layers=3, codebook=4, dim=4,
+    encoder_width=8, encoder_blocks=1, decoder_width=8, decoder_blocks=1,
+)  # fmt: skip
 
 
 def kbps(data: bytes, seconds: float) -> float:
@@ -99,6 +111,31 @@ def test_resampling_keeps_a_sine_a_sine() -> None:
 def test_a_codec_that_is_not_there_is_one_line() -> None:
     with pytest.raises(HqcodecError, match="codec 'aac'; there are opus, mp3, vorbis"):
         baseline("aac")
+
+
+def test_files_cut_from_the_largest_are_those_that_fewer_layers_give(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    m = Sound(TINY).eval()
+    m.initialize(torch.from_numpy(noise(2.0, 24_000).samples.reshape(8, 1, -1)))
+    monkeypatch.setattr(hqcodec, "load", lambda model: m)
+    codec, x = ours("tiny"), noise(0.7, channels=2)
+    assert codec.settings == (1, 2, 3)
+    for layers in codec.settings:
+        data = codec.encode(x, layers)
+        assert data == hqcodec.compress(x, model=m, layers=layers)
+        y = codec.decode(data)
+        assert (y.rate, y.samples.shape) == (x.rate, x.samples.shape)
+        assert codec.payload(data) == sum(len(part) for part in read(data).payloads)
+    [row, *_] = survey(m, codec, [save(tmp_path / "a.wav", x)])["layers"]
+    assert 0 < row["static"] <= row["raw"] == pytest.approx(2 * 53 * 2 * 2 / 0.7 / 1000)
+
+
+def test_a_model_of_pictures_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hqcodec, "load", lambda model: SimpleNamespace(kind="picture", name="p"))
+    with pytest.raises(HqcodecError, match="model p codes pictures, not sound"):
+        ours("p")
 
 
 def test_smaller_files_are_cut_from_the_largest_which_is_made_once_a_sound() -> None:
