@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from hqcodec.errors import HqcodecError
 from hqcodec.models.blocks import BottomUp, ConvBlock
+from hqcodec.models.quantize import SOFT
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class HQVAEConfig:
     shared_codebook: bool = False  # one codebook for all layers
     progressive: bool = False  # decode after every resolution in training, eqs 28, 29
     temperature_decay: float = 1e-5  # tau = exp(-decay * step), App. E
+    soft: float = SOFT  # s^2 starts at the mean squared distance to code vectors over this
     commitment: float = 0.25  # beta of eqs 7, 15 (ema)
     ema_decay: float = 0.99  # App. F (ema)
     context: int = 0  # hidden channels of the learned prior; 0: static tables
@@ -44,6 +46,8 @@ class HQVAEConfig:
             )
         if self.quantizer not in ("stochastic", "ema"):
             raise HqcodecError(f'quantizer {self.quantizer!r}; want "stochastic" or "ema"')
+        if self.soft <= 0:
+            raise HqcodecError(f"soft {self.soft}; want more than 0")
         if self.shared_codebook and len(set(self.codebook)) > 1:
             raise HqcodecError(f"codebook {self.codebook}; one that is shared has one size")
 

@@ -264,6 +264,6 @@ def _quantizers(config: HQVAEConfig) -> Iterator[nn.Module]:
     for size in config.codebook[: 1 if config.shared_codebook else None]:
         shape = config.groups, size, config.dim
         if config.quantizer == "stochastic":
-            yield StochasticQuantizer(*shape, layers)
+            yield StochasticQuantizer(*shape, layers, config.soft)
         else:
             yield EmaQuantizer(*shape, config.ema_decay, config.reset)

@@ -99,5 +99,10 @@ def test_a_config_of_other_resolutions_is_refused() -> None:
         make(resolutions=(8, 4), chain=(1, 2))
 
 
+def test_softness_of_zero_is_refused() -> None:
+    with pytest.raises(HqcodecError, match=r"soft 0; want more than 0"):
+        make(soft=0)
+
+
 def test_it_is_no_family_of_the_zoo() -> None:
     assert SpectrogramVAE.family not in zoo.FAMILIES
