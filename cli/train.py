@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-COLUMNS = ("loss", "psnr", "bpp", "perplexity", "lpips")
+COLUMNS = ("loss", "psnr", "mel", "bpp", "kbps", "perplexity", "lpips")
 
 
 def train(

@@ -48,6 +48,9 @@ class Model(nn.Module, ABC):
 
     layers: tuple[Layer, ...]  # coarse to fine
     family: str  # key of zoo.FAMILIES
+    kind = "picture"  # or "sound": what it codes
+    rate = 0  # samples a second that a model of sound takes
+    margin = 0  # sound: frames on each side that a frame's codes and samples depend on
     name = "untrained"  # what a file calls it; set when weights are loaded
     hash = bytes(32)  # SHA-256 of what decoding codes reads; likewise
     config: Any  # the frozen dataclass it was built from

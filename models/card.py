@@ -31,16 +31,18 @@ def write_card(
         f"- hash of what decoding codes reads: {metadata['hash']}",
         f"- licence: {metadata['license']}",
         "",
-        "Measured on held-out crops of the training pictures' folder (estimated bits, not files):",
+        "Measured on held-out crops of the training data's folder (estimated bits, not files):",
         "",
     ]
     whole = [term for term in held_out if not term[-1].isdigit()]
     lines += [f"- {term}: {held_out[term]:.4g}" for term in whole]
-    kinds = [k for k in ("bpp", "psnr", "perplexity") if f"{k}_1" in held_out]
+    kinds = [k for k in ("bpp", "kbps", "psnr", "mel", "perplexity") if f"{k}_1" in held_out]
     if kinds:
         lines.append("")
         lines += [f"| layers | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
         for layer in range(1, len(layers) + 1):
+            if f"{kinds[0]}_{layer}" not in held_out:  # validation left it out
+                continue
             row = (f"{held_out.get(f'{kind}_{layer}', float('nan')):.4g}" for kind in kinds)
             lines.append(f"| {layer} | {' | '.join(row)} |")
     if start is not None and start.is_file():

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from hqcodec.errors import HqcodecError
+from hqcodec.models.run import TrainConfig
 
 Pixels = npt.NDArray[np.uint8]  # [H,W,3]
 
@@ -30,6 +31,18 @@ class Pictures:
 
     train: list[Pixels]
     held_out: list[Pixels]
+
+    def draw(
+        self, t: TrainConfig, count: int, seed: int, step: int, held_out: bool = False
+    ) -> Tensor:
+        """`Examples.draw`: [count,3,crop,crop] in 0..1."""
+        if held_out:
+            return crops(self.held_out, count, t.crop, seed, step, 1.0, t.flip)
+        return crops(self.train, count, t.crop, seed, step, t.shrink, t.flip)
+
+    def describe(self) -> str:
+        """`Examples.describe`."""
+        return f"{len(self.train)} pictures, {len(self.held_out)} more held out"
 
 
 def load(source: Path, tile: int = 0, held_out: float = 0.02) -> Pictures:

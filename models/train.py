@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from hqcodec.errors import HqcodecError
-from hqcodec.models import data, zoo
+from hqcodec.models import examples, zoo
 from hqcodec.models.base import Model
 from hqcodec.models.card import surroundings, write_card
 from hqcodec.models.checkpoint import Plateau, State, load_checkpoint, save_checkpoint
+from hqcodec.models.examples import Examples
 from hqcodec.models.lpips import load_lpips, shift
 from hqcodec.models.run import Run, TrainConfig
 from hqcodec.models.run_checks import check_decoder_run, check_frozen, check_stages
@@ -42,7 +43,7 @@ def rate_factor(config: TrainConfig, step: int) -> float:
     return factor
 
 
-def make_state(run: Run, pictures: data.Pictures, device: str) -> State:
+def make_state(run: Run, source: Examples, device: str) -> State:
     """Model and optimizer at step 0."""
     t = run.train
     torch.manual_seed(t.seed)
@@ -50,8 +51,7 @@ def make_state(run: Run, pictures: data.Pictures, device: str) -> State:
     check_stages(t, model)
     loaded = load_fitting(model, t) if t.start else ()
     if any(key not in loaded for key in model.state_dict() if not key.startswith(zoo.DECODER)):
-        x = data.crops(pictures.train, 512, t.crop, t.seed, 2**31, t.shrink, t.flip)
-        model.initialize(x, loaded)
+        model.initialize(source.draw(t, 512, t.seed, 2**31), loaded)
     model.to(device)
     for name, p in model.named_parameters():
         p.requires_grad_(not name.startswith(t.freeze) if t.freeze else True)
@@ -136,8 +136,8 @@ def train_step(state: State, run: Run, x: Tensor) -> dict[str, float]:
 
 
 @torch.no_grad()
-def validate(state: State, run: Run, held_out: list[data.Pixels], device: str) -> dict[str, float]:
-    """Mean of `Model.loss`'s terms over fixed crops of the held-out pictures."""
+def validate(state: State, run: Run, source: Examples, device: str) -> dict[str, float]:
+    """Mean of `Model.loss`'s terms over fixed crops of what is held out."""
     averaged, kept = state.average, {}
     if averaged and state.model.training:
         kept = {k: v.clone() for k, v in state.model.state_dict().items()}
@@ -145,8 +145,7 @@ def validate(state: State, run: Run, held_out: list[data.Pixels], device: str) -
     state.model.eval()
     sums: dict[str, list[float]] = {}
     for batch in range(8):
-        drawn = run.train.crop, 1, batch, 1.0, run.train.flip
-        x = data.crops(held_out, max(run.train.batch, 12), *drawn).to(device)
+        x = source.draw(run.train, max(run.train.batch, 12), 1, batch, held_out=True).to(device)
         for key, value in state.model.loss(x, state.step).items():
             sums.setdefault(key, []).append(float(value))
     if kept:
@@ -155,7 +154,7 @@ def validate(state: State, run: Run, held_out: list[data.Pixels], device: str) -
 
 
 def train(
-    run: Run, source: Path, out: Path, device: str = "cpu", lpips: Path | None = None
+    run: Run, folder: Path, out: Path, device: str = "cpu", lpips: Path | None = None
 ) -> Iterator[dict[str, float]]:
     """Train, yielding every step's record; resumes from `out` if a checkpoint lies there.
 
@@ -164,12 +163,12 @@ def train(
     """
     t = run.train
     out.mkdir(parents=True, exist_ok=True)
-    described = json.dumps(asdict(run) | {"data": str(source)}, indent=1)
+    described = json.dumps(asdict(run) | {"data": str(folder)}, indent=1)
     record, checkpoint, log = out / "run.json", out / "checkpoint.safetensors", out / "log.jsonl"
     if checkpoint.exists() and record.exists() and record.read_text() != described:
         raise HqcodecError(f"{out} holds another run; give another --out, or the config it was for")
-    pictures = data.load(source, t.tile, t.held_out)
-    state = make_state(run, pictures, device)
+    source = examples.load(run, folder)
+    state = make_state(run, source, device)
     if t.lpips or t.log_lpips:
         metric = load_lpips("alex", lpips).to(device)
         state.model.perceptual = lambda x, y: metric(*shift(x, y))
@@ -181,12 +180,11 @@ def train(
     train_mode(state.model, t.freeze)
     began = time.monotonic()
     while state.step < t.steps:
-        drawn = t.crop, t.seed, state.step, t.shrink, t.flip
-        x = data.crops(pictures.train, t.batch, *drawn).to(device)
+        x = source.draw(t, t.batch, t.seed, state.step).to(device)
         shown = {"step": float(state.step)} | train_step(state, run, x)
         last = state.step == t.steps
         if last or state.step % t.validate_every == 0:
-            found = validate(state, run, pictures.held_out, device)
+            found = validate(state, run, source, device)
             train_mode(state.model, t.freeze)
             if t.schedule == "plateau":
                 state.plateau.see(found["loss"], t.patience)
@@ -198,12 +196,10 @@ def train(
             check_frozen(state.model, run)
             save_checkpoint(state, checkpoint)
         yield shown
-    finish(state, run, source, out, pictures, device)
+    finish(state, run, folder, out, source, device)
 
 
-def finish(
-    state: State, run: Run, source: Path, out: Path, pictures: data.Pictures, device: str
-) -> None:
+def finish(state: State, run: Run, folder: Path, out: Path, source: Examples, device: str) -> None:
     """Export the averaged weights, or their decoder, to out/run.file, with a card beside it."""
     t = run.train
     if state.average:
@@ -214,24 +210,22 @@ def finish(
         metadata = zoo.save_decoder(state.model, t.start, target, run.decoder, run.description)
         metadata = zoo.read_metadata(zoo.path(t.start)) | metadata
     else:
-        x = data.crops(pictures.train, 512, t.crop, t.seed, 2**31 + 1, t.shrink, t.flip).to(device)
-        state.model.calibrate(x)
+        state.model.calibrate(source.draw(t, 512, t.seed, 2**31 + 1).to(device))
         check_frozen(state.model, run)
         metadata = zoo.save(state.model, target, run.name, run.description)
     options = f" --start {Path(t.start).name}" if t.start else ""
     options += " --lpips WEIGHTS" if t.lpips or t.log_lpips else ""
-    inside = sorted(p.name for p in source.iterdir() if p.is_dir()) if source.is_dir() else []
-    folders = source.name + (f" ({', '.join(inside)})" if inside else "")
-    counts = f"{len(pictures.train)} pictures, {len(pictures.held_out)} more held out"
+    inside = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    folders = folder.name + (f" ({', '.join(inside)})" if inside else "")
     facts = {
-        "data": f"{folders}, {counts}",
-        "steps": f"{t.steps} of {t.batch} crops of {t.crop}x{t.crop} pixels",
+        "data": f"{folders}, {source.describe()}",
+        "steps": f"{t.steps} of {t.batch} crops of {examples.crop_size(run)}",
         **({"trained parts": f"all but {', '.join(t.freeze)}"} if t.freeze else {}),
         **({"started from": Path(t.start).name} if t.start else {}),
         **({"its decoder": Path(t.start_decoder).name} if t.start_decoder else {}),
         **surroundings(),
-        "command": f"`hqcodec train {run.config} --data {source.name} --out {out.name}{options}`",
+        "command": f"`hqcodec train {run.config} --data {folder.name} --out {out.name}{options}`",
     }
-    held_out = validate(state, run, pictures.held_out, device)
+    held_out = validate(state, run, source, device)
     start = zoo.path(t.start).with_suffix(".md") if t.start else None
     write_card(target.with_suffix(".md"), metadata, facts, held_out, start)

@@ -27,8 +27,10 @@ FAMILIES = {
     "hq_vae": ("hqcodec.models.hq_vae", "HQVAEConfig", "HQVAE"),
     "hr_vqvae": ("hqcodec.models.hr_vqvae", "HRVQVAEConfig", "HRVQVAE"),
     "hqa": ("hqcodec.models.hqa", "HQAConfig", "HQA"),
+    "sound": ("hqcodec.models.sound", "SoundConfig", "Sound"),
 }
 DEFAULT = "photo"
+DEFAULTS = {"picture": DEFAULT, "sound": "sound"}  # kind -> model
 FIDELITY = "fidelity"  # the decoder in a model's own file
 DECODER = "decoder."  # prefix of the tensors that a decoder's file holds
 
@@ -94,14 +96,19 @@ def decoder_path(model: str | Path, decoder: str | Path) -> Path:
     )
 
 
-def build(family: str, config: dict[str, Any]) -> "Model":
-    """A model with fresh weights; a key that its config lacks is an error, not ignored."""
+def model_class(family: str) -> "type[Model]":
+    """The class of a family; HqcodecError if there is none of this name."""
     if family not in FAMILIES:
         raise HqcodecError(f"family {family!r}; known are {', '.join(FAMILIES)}")
-    module, config_class, model_class = FAMILIES[family]
-    loaded = import_module(module)
-    made = from_dict(getattr(loaded, config_class), config)
-    return getattr(loaded, model_class)(made)  # type: ignore[no-any-return]
+    module, _, name = FAMILIES[family]
+    return getattr(import_module(module), name)  # type: ignore[no-any-return]
+
+
+def build(family: str, config: dict[str, Any]) -> "Model":
+    """A model with fresh weights; a key that its config lacks is an error, not ignored."""
+    made = model_class(family)
+    module, config_class, _ = FAMILIES[family]
+    return made(from_dict(getattr(import_module(module), config_class), config))
 
 
 def from_dict(kind: type[Any], values: dict[str, Any]) -> Any:

@@ -1,4 +1,7 @@
-"""Small models of every family, for the tests that all of them must pass."""
+"""Small models of every family, for the tests that all of them must pass.
+
+Where pictures have a size (H, W), sounds have (channels, samples).
+"""
 
 from collections.abc import Callable
 
@@ -10,6 +13,7 @@ from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
 from hqcodec.models.hqa import HQA, HQAConfig
 from hqcodec.models.hr_vqvae import HRVQVAE, HRVQVAEConfig
 from hqcodec.models.photo import Photo
+from hqcodec.models.sound import Sound, SoundConfig
 from photos import SMALL
 
 
@@ -36,6 +40,14 @@ def hqa(context: int) -> Callable[[], Model]:
     return lambda: HQA(config)
 
 
+def sound(quantizer: str, context: int) -> Callable[[], Model]:
+    config = SoundConfig(
+        hop=8, layers=3, codebook=4, dim=3, encoder_width=8, encoder_blocks=1, decoder_width=8,
+        decoder_blocks=1, quantizer=quantizer, context=context,
+    )  # fmt: skip
+    return lambda: Sound(config)
+
+
 # Small models; each is made anew, given a data-dependent start and calibrated.
 MODELS: dict[str, Callable[[], Model]] = {
     "SQ-VAE": hq_vae((4,), (1,)),
@@ -58,6 +70,8 @@ MODELS: dict[str, Callable[[], Model]] = {
     "HR-VQVAE, by the gradient": lambda: HRVQVAE(
         HRVQVAEConfig(4, (3, 2), dim=3, width=8, blocks=1, ema_decay=0)
     ),
+    "sound": sound("stochastic", 4),
+    "sound, moving averages, static tables": sound("ema", 0),
 }
 
 
@@ -65,9 +79,23 @@ def pictures(n: int, size: tuple[int, int]) -> Tensor:
     return torch.rand(n, 3, *size, generator=torch.Generator().manual_seed(1))
 
 
+def sounds(n: int, size: tuple[int, int]) -> Tensor:
+    return 2 * torch.rand(n, *size, generator=torch.Generator().manual_seed(1)) - 1
+
+
+def examples(model: Model, n: int, size: tuple[int, int]) -> Tensor:
+    """What a model takes: [n,3,H,W] or [n,channels,samples]."""
+    return pictures(n, size) if model.kind == "picture" else sounds(n, size)
+
+
+def crops(model: Model, n: int) -> Tensor:
+    """What a model is trained on."""
+    return examples(model, n, (48, 48) if model.kind == "picture" else (1, 2400))
+
+
 def make(name: str) -> Model:
     torch.manual_seed(0)
     model = MODELS[name]().eval()
-    model.initialize(pictures(8, (32, 32)))
-    model.calibrate(pictures(4, (32, 32)))
+    model.initialize(crops(model, 8))
+    model.calibrate(crops(model, 4))
     return model
