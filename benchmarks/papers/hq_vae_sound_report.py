@@ -13,8 +13,7 @@ from hqcodec.benchmarks.papers.records import alike, spread
 from hqcodec.benchmarks.papers.spectrogram_pictures import unpack
 from hqcodec.benchmarks.report import markdown
 from hqcodec.benchmarks.results import Result
-
-FRAMES_A_SECOND = 22_050 / 256
+from hqcodec.models.log_mel import HOP, RATE
 
 
 def table(result: Result) -> str:
@@ -80,7 +79,7 @@ def plot(result: Result, path: Path) -> None:
     for row, name in enumerate(names):
         for column, sound in enumerate(result["shown"]):
             axes = grid[row][column]
-            seconds = pixels.shape[3] / FRAMES_A_SECOND
+            seconds = pixels.shape[3] * HOP / RATE
             look = {"cmap": "magma", "vmin": 0, "vmax": 255, "extent": (0, seconds, 0, 80)}
             axes.imshow(pixels[row, column], aspect="auto", interpolation="nearest", **look)
             axes.set_title(sound.rpartition("/")[2] if row == 0 else "", fontsize=9)

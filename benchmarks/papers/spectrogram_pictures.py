@@ -15,31 +15,27 @@ from hqcodec.benchmarks.results import Result
 from hqcodec.models.spectrogram import SpectrogramVAE
 
 SHOWN = 3  # test sounds, evenly drawn from the order of their names
-LEFT_OUT = " with reset"  # methods that the paper's figure has not
 
 
 @torch.no_grad()
-def add_pictures(result: Result, models: Mapping[str, SpectrogramVAE], found: Spectrograms) -> None:
-    """Give the result the spectrograms that the models of the first seed make of SHOWN sounds.
+def add_pictures(
+    result: Result, models: Mapping[tuple[str, str], SpectrogramVAE], found: Spectrograms
+) -> None:
+    """Give the result the spectrograms that models make of SHOWN test sounds.
 
-    spectrograms: a grey PNG in base64; a row the originals, a row each model, low bins at the
-    bottom. The darkest is the least of the originals, the brightest their most. shown: names of
-    the sounds. reconstructed: [method, setting] of each further row.
+    models: by method and setting. spectrograms: a grey PNG in base64; a row the originals, a row
+    each model, low bins at the bottom. The darkest is the least of the originals, the brightest
+    their most. shown: names of the sounds. reconstructed: [method, setting] of each further row.
     """
     places = [n * len(found.test) // SHOWN for n in range(min(SHOWN, len(found.test)))]
     originals = found.test[places]
-    rows, labels = [originals], []
-    for record in result["records"]:
-        if record["seed"] == 0 and not record["method"].endswith(LEFT_OUT):
-            model = models[record["name"]]
-            size = originals.shape[2], originals.shape[3]
-            rows.append(model.decode(model.encode(originals), size))
-            labels.append([record["method"], record["setting"]])
+    size = originals.shape[2], originals.shape[3]
+    rows = [originals, *(m.decode(m.encode(originals), size) for m in models.values())]
     low, high = originals.min(), originals.max()
     grey = [((row - low) / (high - low)).clamp(0, 1) for row in rows]
     result["spectrograms"] = pack(torch.stack([row[:, 0] for row in grey]))
     result["shown"] = [found.names[place] for place in places]
-    result["reconstructed"] = labels
+    result["reconstructed"] = [list(named) for named in models]
 
 
 def pack(grey: Tensor) -> str:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from hqcodec.errors import HqcodecError
 from hqcodec.models.log_mel import BINS, HOP, RATE, Scale, log_mel
+from hqcodec.models.sounds import SUFFIXES
 
 SECONDS = 4  # shorter sounds are padded with silence to this, as the paper's are
 FRAMES = SECONDS * RATE // HOP  # 344 frames of test sounds
-SUFFIXES = {".flac", ".mp3", ".ogg", ".opus", ".wav"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def samples(path: Path) -> Tensor:
     """A sound file's channels' mean at RATE, SECONDS or longer: [T] in -1..1."""
     try:
         found, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, soundfile.LibsndfileError) as error:
+    except (OSError, soundfile.SoundFileError) as error:
         raise HqcodecError(f"{path}: not a sound that can be read ({error})") from None
     mono = torch.from_numpy(np.asarray(soxr.resample(found.mean(1), rate, RATE)))
     return F.pad(mono, (0, max(0, SECONDS * RATE - len(mono))))
