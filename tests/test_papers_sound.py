@@ -204,6 +204,13 @@ def test_the_figure_shows_curves_and_spectrograms(tmp_path: Path) -> None:
         assert min(figure.size) > 500
 
 
+def test_a_comparison_that_was_stopped_early_has_a_table_and_a_figure(tmp_path: Path) -> None:
+    early = result() | {"records": result()["records"][:1], "failures": []}
+    early |= {"spectrograms": pack(torch.rand(2, 2, 80, 20)), "reconstructed": [["RSQ-VAE", "L"]]}
+    assert "RQ-VAE |" not in hq_vae_sound_report.table(early)
+    hq_vae_sound_report.plot(early, tmp_path / "figure.png")
+
+
 def test_spectrograms_are_kept_with_low_bins_at_the_bottom() -> None:
     grey = torch.arange(24.0).view(2, 1, 4, 3) / 255
     kept = unpack(pack(grey), 2, 1)

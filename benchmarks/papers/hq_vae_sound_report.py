@@ -2,9 +2,10 @@
 
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from hqcodec.benchmarks.papers.hq_vae import RESIDUAL
 from hqcodec.benchmarks.papers.hq_vae_report import COLOURS
@@ -63,7 +64,8 @@ def settings(result: Result) -> str:
 def plot(result: Result, path: Path) -> None:
     """Write a PNG: above, error, use and s_l^2 of the layers; below, the spectrograms."""
     figure = Figure(figsize=(12, 12), layout="constrained")  # renders with Agg
-    above, below = figure.subfigures(2, 1, height_ratios=(1, 2.4))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(1, 2.4))  # typed as if there were one
+    above, below = halves
     panels = above.subplots(1, 3)
     prefixes(panels[0], result)
     perplexities(panels[1], result)
@@ -71,14 +73,21 @@ def plot(result: Result, path: Path) -> None:
     for axes in panels:
         axes.grid(True, color="#e0e0e0", linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=8, frameon=False)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8, frameon=False)
+    grid(below, result)
+    figure.savefig(path, dpi=90, format="png", metadata={"Software": None})
+
+
+def grid(figure: SubFigure, result: Result) -> None:
+    """The spectrograms: a column a sound, the originals above what each model made of them."""
     rows, sounds = 1 + len(result["reconstructed"]), len(result["shown"])
     pixels = unpack(result["spectrograms"], rows, sounds)
     names = ["original", *(f"{method}\n{setting}" for method, setting in result["reconstructed"])]
-    grid = below.subplots(rows, sounds, squeeze=False, sharex=True, sharey=True)
+    panels = figure.subplots(rows, sounds, squeeze=False, sharex=True, sharey=True)
     for row, name in enumerate(names):
         for column, sound in enumerate(result["shown"]):
-            axes = grid[row][column]
+            axes = panels[row][column]
             seconds = pixels.shape[3] * HOP / RATE
             look = {"cmap": "magma", "vmin": 0, "vmax": 255, "extent": (0, seconds, 0, 80)}
             axes.imshow(pixels[row, column], aspect="auto", interpolation="nearest", **look)
@@ -86,7 +95,6 @@ def plot(result: Result, path: Path) -> None:
             axes.set_ylabel(name if column == 0 else "", fontsize=9)
             axes.set_yticks([])
             axes.set_xlabel("seconds" if row == rows - 1 else "", fontsize=9)
-    figure.savefig(path, dpi=90, format="png", metadata={"Software": None})
 
 
 def prefixes(axes: Axes, result: Result) -> None:
