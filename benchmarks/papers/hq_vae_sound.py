@@ -57,16 +57,16 @@ class Size:
 # worse (0.20) than what it was trained with.
 SIZES = {
     "smoke": Size(
-        steps=2, width=4, dim=2, blocks=1, batch=2, frames=16, lr=1e-3, cooling=1.25, soft=128,
+        steps=2, width=4, dim=2, blocks=1, batch=2, frames=16, lr=1e-3, cooling=1.25, soft=32,
         seeds=1,
     ),
     "small": Size(
         steps=1200, width=32, dim=32, blocks=2, batch=8, frames=64, lr=3e-3, cooling=1.25,
-        soft=128, seeds=2,
+        soft=32, seeds=2,
     ),
     "medium": Size(
         steps=5000, width=64, dim=64, blocks=2, batch=16, frames=128, lr=1e-3, cooling=1.25,
-        soft=128, seeds=2,
+        soft=32, seeds=2,
     ),
     "full": Size(
         steps=PAPER_STEPS, width=128, dim=64, blocks=2, batch=32, frames=344, lr=1e-3,
