@@ -76,7 +76,7 @@ def plot(result: Result, path: Path) -> None:
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8, frameon=False)
     grid(below, result)
-    figure.savefig(path, dpi=90, format="png", metadata={"Software": None})
+    figure.savefig(path, dpi=72, format="png", metadata={"Software": None})
 
 
 def grid(figure: SubFigure, result: Result) -> None:
@@ -110,7 +110,7 @@ def prefixes(axes: Axes, result: Result) -> None:
                     range(1, layers + 1), errors, style, color=COLOURS[method], marker="o",
                     markersize=4, label=f"{method}, L = {layers}",
                 )  # fmt: skip
-    axes.set_yscale("log")
+    axes.set_ylim(0)
     axes.set_xlabel("layers decoded")
     axes.set_title("RMSE of the first layers", fontsize=10)
 
