@@ -222,8 +222,8 @@ class Sound(Model):
             return
         wave = self.pad(x[:STARTING])[:, 0]
         scale = self.encoder(wave).std()
-        self.encoder.body.end.weight.div_(scale)
-        self.encoder.body.end.bias.div_(scale)
+        self.encoder.linear.weight.div_(scale)
+        self.decoder.linear.weight.mul_(scale)
         z = self.encoder(wave)[:, :, None]
         for layer in range(len(self.layers)):
             quantizer = self.quantizer(layer)
