@@ -23,6 +23,8 @@ COLUMNS = {
     "visqol": ("ViSQOL", "{:.2f}"),
 }
 RIVAL = "opus"  # the baseline that crossings are told of
+LAYERS = (1, 2, 3, 4, 6, 8, 12, 16)  # of ours that the README shows; the JSON has them all
+MOST = 34.0  # kbit/s of the baselines there
 
 
 def kinds(result: Result) -> list[str]:
@@ -149,8 +151,12 @@ def readme_tables(result: Result) -> str:
 
 
 def kind_table(result: Result, kind: str) -> str:
-    """All means of one kind in Markdown."""
-    rows = rows_of(result, kind)
+    """The means of one kind in Markdown, as far as LAYERS and MOST let them in."""
+    rows = [
+        row
+        for row in rows_of(result, kind)
+        if (row["setting"] in LAYERS if row["codec"] == OURS else row["kbps"] <= MOST)
+    ]
     shown = columns(rows)
     return markdown(
         ["codec", "setting", *(COLUMNS[c][0] for c in shown)],
@@ -166,7 +172,9 @@ def codes_table(codes: dict[str, Any]) -> str:
     rows, total = [], {"raw": 0.0, "static": 0.0, "coded": 0.0}
     for layer in codes["layers"]:
         total = {key: value + layer[key] for key, value in total.items()}
-        saved = percent(100 * (total["coded"] / total["static"] - 1)) if total["static"] else NONE
+        # Adding 0 takes the sign from a zero.
+        change = 100 * (total["coded"] / total["static"] - 1) if total["static"] else None
+        saved = percent(None if change is None else round(change, 1) + 0.0)
         rows.append([str(layer["layer"]), *(f"{value:.2f}" for value in total.values()), saved])
     heads = ["layers", "codes, kbit/s", "static tables", "context models", "saved"]
     return markdown(heads, rows)

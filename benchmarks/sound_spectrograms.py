@@ -13,6 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from hqcodec.audio import Audio
+from hqcodec.benchmarks.report import NAMES
 from hqcodec.benchmarks.script import run
 from hqcodec.benchmarks.sound_baselines import SoundCodec, baseline, ours
 from hqcodec.benchmarks.sound_distance import stft
@@ -84,7 +85,8 @@ def views(x: Audio, mine: SoundCodec, rival: SoundCodec, layers: Sequence[int]) 
     goal = kbps(data)
     theirs = [rival.encode(x, setting) for setting in rival.settings]
     nearest = min(theirs, key=lambda data: abs(kbps(data) - goal))
-    shown.append((f"{rival.name}, {kbps(nearest):.1f} kbit/s", fitted(rival.decode(nearest), x)))
+    title = f"{NAMES.get(rival.name, rival.name)}, {kbps(nearest):.1f} kbit/s"
+    shown.append((title, fitted(rival.decode(nearest), x)))
     return shown
 
 
