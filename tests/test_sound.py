@@ -11,7 +11,7 @@ from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
 from hqcodec.models.quantize import EmaQuantizer, StochasticQuantizer
 from hqcodec.models.sound import Sound, SoundConfig, lloyd
-from hqcodec.models.sound_net import Spectrum
+from hqcodec.models.sound_net import LowBand, Spectrum
 
 TINY = {
     "hop": 32, "layers": 3, "codebook": 4, "dim": 4,
@@ -41,6 +41,39 @@ def test_the_spectrum_of_a_sound_gives_the_sound_back() -> None:
     # the first and last half window lack the windows that would lie beyond the ends
     inside = slice(64, -64)
     assert torch.allclose(x[:, inside], y[:, inside], atol=1e-5)
+
+
+def test_all_coefficients_of_the_low_band_are_the_sound() -> None:
+    band, x = LowBand(32, 32), sounds(2, 640)[:, 0]
+    y = band.synthesize(band.analyze(x))
+    inside = slice(16, -16)  # half a hop at each end lacks the frame beyond
+    assert torch.allclose(x[:, inside], y[:, inside], atol=1e-4)
+
+
+def test_the_lowest_coefficients_are_the_lowest_frequencies() -> None:
+    time = torch.arange(3200)
+    low, high = (torch.sin(math.pi * pitch * time)[None] for pitch in (0.1, 0.6))
+    band = LowBand(32, 8)  # a quarter of all frequencies
+    inside = slice(320, -320)
+    kept, lost = band.synthesize(band.analyze(low)), band.synthesize(band.analyze(high))
+    assert (kept - low)[:, inside].abs().max() < 0.05
+    assert lost[:, inside].abs().max() < 0.05
+
+
+def test_an_untrained_model_codes_the_low_band_and_leaves_less_over_with_each_layer() -> None:
+    torch.manual_seed(1)
+    model = Sound(SoundConfig(**(TINY | {"layers": 6, "codebook": 16})))  # type: ignore[arg-type]
+    for p in model.decoder.body.parameters():
+        torch.nn.init.zeros_(p)
+    with torch.no_grad():
+        model.decoder.body.end.bias.fill_(-20)  # silence from the network
+    x = 0.1 * torch.sin(0.05 * torch.arange(9600)).expand(2, 1, -1).clone()
+    model.eval().initialize(x)
+    codes = model.encode(x)
+    model.requires_grad_(False)
+    errors = [float((model.decode(codes[:n]) - x).square().mean()) for n in (1, 3, 6)]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 0.1 * float(x.square().mean())
 
 
 def test_a_frames_spectrum_is_centred_on_the_frame() -> None:
