@@ -46,7 +46,7 @@ def test_the_golden_sound_says_what_it_is() -> None:
     assert (c.model, c.content, len(c.payloads)) == ("sound", Samples(2, 20_000, 44_100), 3)
     model = zoo.load(WEIGHTS)
     codes = api.unpack(c, model, 3)
-    assert all(len(torch.unique(layer)) == 8 for layer in codes)  # few would prove little
+    assert all(len(torch.unique(layer)) > 4 for layer in codes)  # fewer prove little
 
 
 def make() -> None:
