@@ -26,11 +26,11 @@ kodak: $(VENV)/.installed
 
 # Regenerates every number and figure of the README: make numbers DIR=path/to/kodak LPIPS=path/to/weights
 # More: TILES= sheet of CIFAR-10's test pictures, PHOTOS= photographs to train the ablation on,
-# ONLY= one step, FROM= the step to begin with
+# SOUNDS= folder with a folder of sounds for each kind, ONLY= one step, FROM= the step to begin with
 numbers: $(VENV)/.installed
 	$(BIN)/python -m hqcodec.benchmarks.numbers $(DIR) $(if $(LPIPS),--lpips $(LPIPS)) \
 		$(if $(TILES),--tiles $(TILES)) $(if $(PHOTOS),--photos $(PHOTOS)) \
-		$(if $(ONLY),--only $(ONLY)) $(if $(FROM),--from $(FROM))
+		$(if $(SOUNDS),--sounds $(SOUNDS)) $(if $(ONLY),--only $(ONLY)) $(if $(FROM),--from $(FROM))
 
 # torch comes first and by version, because the dependency alone would bring its CUDA build on Linux.
 # Strict editable installs link files one by one, so a new file needs a new install.

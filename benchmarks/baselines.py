@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from PIL import Image, features
 
@@ -165,8 +165,19 @@ def baseline(name: str) -> Codec:
     return BASELINES[name]
 
 
-def codec_from(reference: str) -> Codec:
-    """What the function "package.module:function" returns: a `Codec` around anything at all.
+class Ladder(Protocol):
+    """What is common to codecs of pictures and of sound."""
+
+    @property
+    def settings(self) -> tuple[int, ...]:
+        """From small files to large ones."""
+
+
+C = TypeVar("C", bound=Ladder)
+
+
+def codec_from(reference: str, wanted: type[C]) -> C:
+    """What the function "package.module:function" returns: a codec around anything at all.
 
     This is how a neural codec joins. Modules in the current folder are found too. Its `about`
     should name version and weights, for only then does a resumed run notice that they changed.
@@ -181,10 +192,10 @@ def codec_from(reference: str) -> Codec:
         raise HqcodecError(
             f"--codec-from {reference}: {reason}; say package.module:function"
         ) from error
-    if not isinstance(made, Codec) or not made.settings:
-        what = "a codec without settings" if isinstance(made, Codec) else type(made).__name__
-        wanted = "hqcodec.benchmarks.baselines.Codec with settings"
-        raise HqcodecError(f"--codec-from {reference}: returned {what}, not a {wanted}")
+    if not isinstance(made, wanted) or not made.settings:
+        what = "a codec without settings" if isinstance(made, wanted) else type(made).__name__
+        right = f"{wanted.__module__}.{wanted.__name__} with settings"
+        raise HqcodecError(f"--codec-from {reference}: returned {what}, not a {right}")
     return made
 
 

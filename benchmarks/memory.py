@@ -1,4 +1,4 @@
-"""Peak memory of each codec: a fresh process that encodes one picture, another that decodes it."""
+"""Peak memory of each codec: a fresh process that encodes one file, another that decodes it."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -12,9 +12,10 @@ from PIL import Image
 
 from hqcodec.benchmarks.baselines import Codec
 from hqcodec.benchmarks.pictures import load_pixels, one_line
+from hqcodec.benchmarks.sound_baselines import SoundCodec
 
 WHAT = (
-    "peak resident memory, MiB, of a fresh process: with Python, torch, the codec and the picture "
+    "peak resident memory, MiB, of a fresh process: with Python, torch, the codec and the file "
     "loaded (start), after encoding it (encode), and of another after decoding it (decode)"
 )
 
@@ -34,26 +35,40 @@ def high_water() -> float | None:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+Make = Callable[[str], Codec] | Callable[[str], SoundCodec]
+
+
+def load_picture(path: Path) -> Image.Image:
+    """What a codec of pictures encodes."""
+    return Image.fromarray(load_pixels(path))
+
+
 def encode_peak(
-    make: Callable[[str], Codec], name: str, picture: Path, setting: int
+    make: Make, name: str, load: Callable[[Path], Any], path: Path, setting: int
 ) -> tuple[float | None, float | None, bytes]:
     """(MiB before, MiB after, file) of encoding; for a process that does nothing else."""
-    codec, x = make(name), Image.fromarray(load_pixels(picture))
+    codec, x = make(name), load(path)
     start = high_water()
     data = codec.encode(x, setting)
     return start, high_water(), data
 
 
-def decode_peak(make: Callable[[str], Codec], name: str, data: bytes) -> float | None:
+def decode_peak(make: Make, name: str, data: bytes) -> float | None:
     """MiB after decoding; for a process that does nothing else."""
     make(name).decode(data)
     return high_water()
 
 
-def peaks(codecs: Sequence[Codec], make: Callable[[str], Codec], picture: Path) -> dict[str, Any]:
-    """What a result says of memory: each codec at the middle of its ladder on one picture.
+def peaks(
+    codecs: Sequence[Codec] | Sequence[SoundCodec],
+    make: Make,
+    picture: Path,
+    load: Callable[[Path], Any] = load_picture,
+) -> dict[str, Any]:
+    """What a result says of memory: each codec at the middle of its ladder on one file.
 
-    make: a codec by its name; it must pickle. A codec that fails has a line in place of figures.
+    make: a codec by its name; it must pickle, as must load, which reads the file. A codec that
+    fails has a line in place of figures.
     """
     found: dict[str, Any] = {"what": WHAT, "picture": picture.name, "codecs": {}}
     if high_water() is None:
@@ -65,7 +80,7 @@ def peaks(codecs: Sequence[Codec], make: Callable[[str], Codec], picture: Path) 
         row: dict[str, Any] = {"setting": setting}
         with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as pool:
             try:
-                task = pool.submit(encode_peak, make, codec.name, picture, setting)
+                task = pool.submit(encode_peak, make, codec.name, load, picture, setting)
                 row["start"], row["encode"], data = task.result()
                 row["decode"] = pool.submit(decode_peak, make, codec.name, data).result()
             except BrokenProcessPool:
@@ -74,3 +89,13 @@ def peaks(codecs: Sequence[Codec], make: Callable[[str], Codec], picture: Path) 
                 row["failure"] = one_line(error, picture)
         found["codecs"][codec.name] = row
     return found
+
+
+def memory_lines(memory: dict[str, Any]) -> list[str]:
+    """Peak memory in a line a codec, or why it is not known."""
+    lines = [f"no peak memory: {memory['note']}"] if "note" in memory else []
+    for codec, row in memory.get("codecs", {}).items():
+        figures = "{start:.0f} at the start, {encode:.0f} encoding, {decode:.0f} decoding"
+        text = row["failure"] if "failure" in row else figures.format(**row)
+        lines.append(f"peak memory of {codec} {row['setting']}, MiB: {text}")
+    return lines

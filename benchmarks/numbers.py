@@ -33,20 +33,23 @@ STEPS = {
     "speed": "seconds and memory of the command line",
     "small": "pictures of 32x32 and 64x64",
     "example": "the picture at the top",
+    "sound": "rate and quality of sound beside Opus and MP3; only with --sounds",
     "ablation": "what each part brings; trains for an hour, so only with --photos",
 }
+NEEDS = {"sound": "sounds", "ablation": "photos"}  # step -> input without which it is left out
 Command = list[str]  # a module of this package and its arguments
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the measurements read. tiles and photos: without them, what needs them is left out."""
+    """What the measurements read. All but kodak: without it, what needs it is left out."""
 
     kodak: Path
     lpips: Path | None = None
     tiles: Path | None = None
     photos: Path | None = None
     runs: Path = Path("runs")
+    sounds: Path | None = None
 
 
 def tables() -> dict[str, Callable[[Any], str]]:
@@ -79,6 +82,10 @@ def commands(step: str, inputs: Inputs) -> list[Command]:
             tiles = ["small", str(inputs.tiles), "--name", "CIFAR-10", "--pictures", "300"]
             found.append([*tiles, *lpips, "--side", "32"])
         return found
+    if step == "sound":
+        if inputs.sounds is None:
+            raise HqcodecError("sound measures sounds; give --sounds, a folder with one a kind")
+        return [["sound", str(inputs.sounds)]]
     if step == "ablation":
         if inputs.photos is None:
             raise HqcodecError("ablation trains models; give --photos, a folder to train on")
@@ -96,8 +103,8 @@ def choose(only: Sequence[str], start: str | None, inputs: Inputs) -> list[str]:
     names = names[0 if start is None else names.index(start) :]
     if only:
         names = [name for name in names if name in only]
-    elif inputs.photos is None:
-        names = [name for name in names if name != "ablation"]
+    else:
+        names = [x for x in names if x not in NEEDS or getattr(inputs, NEEDS[x]) is not None]
     if not names:
         raise HqcodecError(f"no step is left: --only {', '.join(only)} comes before --from {start}")
     return names
@@ -137,6 +144,9 @@ def numbers(
         Path | None, typer.Option(help="Photographs to train the ablation's models on.")
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder for what the ablation trains.")] = Path("runs"),
+    sounds: Annotated[
+        Path | None, typer.Option(help="Folder with a folder of sounds for each kind.")
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only this step. Repeatable.")] = None,
     start: Annotated[str | None, typer.Option("--from", help="Begin with this step.")] = None,
     again: Annotated[bool, typer.Option(help="Measure nothing, write the blocks.")] = False,
@@ -153,7 +163,7 @@ def numbers(
     if folder is None:
         raise HqcodecError("no folder; name the one with the Kodak suite, or give --again")
     find_pictures(folder)
-    inputs = Inputs(folder, lpips, tiles, photos, runs)
+    inputs = Inputs(folder, lpips, tiles, photos, runs, sounds)
     steps = choose(only or (), start, inputs)
     for step in steps:
         commands(step, inputs)  # what is missing is better known before the first hour

@@ -9,6 +9,9 @@ COLOURS = {
     "avif": "#0072b2",
     "jxl": "#56b4e9",
     "jpeg2000": "#b88200",
+    "opus": "#0072b2",
+    "mp3": "#808080",
+    "vorbis": "#009e73",
 }
 FURTHER = "#cc79a7"  # our curves by other decoders
 UNKNOWN = "#7a6f9b"  # codecs that are not in the list

@@ -35,7 +35,7 @@ class Plan:
     def codec_list(self) -> list[Codec]:
         """All codecs of the plan, ours first."""
         others = [baselines.baseline(name) for name in self.codecs]
-        joined = [baselines.codec_from(reference) for reference in self.joined]
+        joined = [baselines.codec_from(reference, Codec) for reference in self.joined]
         return [baselines.ours(self.model), *others, *joined]
 
     def codec(self, name: str) -> Codec:
@@ -44,7 +44,7 @@ class Plan:
             return baselines.ours(self.model)
         if name in self.codecs:
             return baselines.baseline(name)
-        joined = (baselines.codec_from(reference) for reference in self.joined)
+        joined = (baselines.codec_from(reference, Codec) for reference in self.joined)
         return next(codec for codec in joined if codec.name == name)
 
     def within(self, result: Result) -> "Plan":

@@ -28,6 +28,9 @@ NAMES = {
     "avif": "AVIF",
     "jxl": "JPEG XL",
     "jpeg2000": "JPEG 2000",
+    "opus": "Opus",
+    "mp3": "MP3",
+    "vorbis": "Vorbis",
 }
 RATES = (0.1, 1.0)  # bpp between which curves are compared: small files that still look good
 SHOWN = (0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.0)  # bpp at which codecs are compared

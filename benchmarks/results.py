@@ -8,7 +8,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -97,10 +97,10 @@ def mean(group: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def environment(threads: int) -> Result:
+def environment(threads: int, packages: Sequence[str] = PACKAGES) -> Result:
     """Versions and machine, as far as they matter and tell nothing about whose machine it is."""
     versions = {"python": platform.python_version(), "hqcodec": hqcodec.__version__}
-    for package in PACKAGES:
+    for package in packages:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -139,7 +139,7 @@ def to_json(result: Result) -> str:
 def to_csv(result: Result) -> str:
     """The records as CSV: a line of names, then a line a record; what is None is left empty."""
     text = io.StringIO(newline="")
-    table = csv.DictWriter(text, [field.name for field in fields(Record)], lineterminator="\n")
+    table = csv.DictWriter(text, list(result["records"][0]), lineterminator="\n")
     table.writeheader()
     table.writerows(rounded(result["records"]))
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""hqcodec bench: rate and quality of a model on a folder of pictures, against other codecs."""
+"""hqcodec bench: rate and quality of a model on pictures or sounds, against other codecs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,35 +6,50 @@ from typing import Annotated, Any
 
 import typer
 
+from hqcodec.cli.bench_sound import SoundOptions, bench_sound
+
 # torch, Pillow and matplotlib are imported inside: `hqcodec --help` must not wait for them.
 
 
 def bench(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with pictures.")],
-    model: Annotated[str, typer.Option(help="Name or path of a model.")] = "photo",
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with pictures or sounds.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Name or path of a model; by default photo, or sound for sounds."),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="picture or sound, if the folder has both; sounds may lie in folders."),
+    ] = None,
     codecs: Annotated[
         str,
         typer.Option(
-            help="Some of jpeg, jpeg444, webp, avif, jxl, jpeg2000; 'all' that are installed; "
-            "or 'none'."
+            help="Some of jpeg, jpeg444, webp, avif, jxl, jpeg2000, for sounds of opus, mp3, "
+            "vorbis; 'all' that are installed; or 'none'."
         ),
     ] = "all",
     codec_from: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MODULE:FUNCTION",
-            help="A further codec: what the function returns, see benchmarks/baselines.py. "
-            "May be given again.",
+            help="A further codec: what the function returns, see benchmarks/baselines.py and "
+            "sound_baselines.py. May be given again.",
         ),
     ] = None,
     metrics: Annotated[
-        str, typer.Option(help="Some of rmse, psnr, ssim, ms_ssim, lpips, lpips_squeeze.")
-    ] = "rmse,psnr,ssim,ms_ssim,lpips,lpips_squeeze",
+        str | None,
+        typer.Option(
+            help="Some of rmse, psnr, ssim, ms_ssim, lpips, lpips_squeeze, for sounds of mel, "
+            "stft, si_sdr, pesq, stoi, visqol; by default all but visqol, which is slow."
+        ),
+    ] = None,
     lpips: Annotated[
         Path | None,
         typer.Option(help="LPIPS weights, a file or folder; else torch.hub's cache is searched."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take the first N pictures.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Take the first N pictures, or sounds of each kind.")
+    ] = None,
     jobs: Annotated[
         int,
         typer.Option(
@@ -79,31 +94,59 @@ def bench(
         bool, typer.Option("--json", help="Print the JSON instead of tables.")
     ] = False,
 ) -> None:
-    """Measure a model on pictures: every number is of a whole file that was decoded again.
+    """Measure a model on pictures or sounds: every number is of a whole file decoded again.
 
-    The same files are decoded by each of the model's decoders; each has a curve of its own.
+    A picture's files are decoded by each of the model's decoders; each has a curve of its own.
+    Sounds are told by kind, which is the folder that they lie in below DIR; --lpips, --jobs,
+    --fresh, --report and --published are for pictures.
     """
     from rich.console import Console
 
     from hqcodec.benchmarks import report
+    from hqcodec.benchmarks.content import kind_of, read_result_of
+    from hqcodec.benchmarks.memory import memory_lines
+    from hqcodec.benchmarks.metrics import NAMES
     from hqcodec.benchmarks.page import write_page
     from hqcodec.benchmarks.pictures import find_pictures
     from hqcodec.benchmarks.plan import Outputs, Plan, chosen, measure
     from hqcodec.benchmarks.published import read_published
-    from hqcodec.benchmarks.results import read_result, to_json
+    from hqcodec.benchmarks.results import to_json
+    from hqcodec.models.zoo import DEFAULTS
 
     for path in (output, csv, plot, page):
         check_target(path)
+    named = None if metrics is None else split(metrics)
+    content = kind_of(folder, kind)
+    if content == "sound":
+        given = {"--lpips": lpips, "--fresh": fresh or None, "--report": page}
+        refuse({**given, "--published": published, "--jobs": None if jobs == 1 else jobs})
+        bench_sound(
+            folder,
+            SoundOptions(
+                model=model or DEFAULTS[content],
+                codecs=split(codecs),
+                joined=codec_from or (),
+                metrics=named,
+                limit=limit,
+                memory=memory,
+                output=output,
+                csv=csv,
+                plot=plot,
+                measured=measured,
+                as_json=as_json,
+            ),
+        )
+        return
     further = [] if published is None else read_published(published)
-    known = None if measured is None else read_result(measured)
+    known = None if measured is None else read_result_of(content, measured)
     draw = None if plot is None else load_plot()
     pictures = find_pictures(folder, limit)
     progress = Console(stderr=True)
     plan = Plan(
-        model=model,
+        model=model or DEFAULTS[content],
         codecs=chosen(split(codecs), progress),
         joined=tuple(codec_from or ()),
-        metrics=tuple(split(metrics)),
+        metrics=NAMES if named is None else tuple(named),
         lpips=lpips,
     )
     outputs = Outputs(output, csv)
@@ -132,19 +175,18 @@ def bench(
         console.print(f"no {metric}: {'; '.join(reasons)}", markup=False, highlight=False)
 
 
-def memory_lines(memory: dict[str, Any]) -> list[str]:
-    """Peak memory in a line a codec, or why it is not known."""
-    lines = [f"no peak memory: {memory['note']}"] if "note" in memory else []
-    for codec, row in memory.get("codecs", {}).items():
-        figures = "{start:.0f} at the start, {encode:.0f} encoding, {decode:.0f} decoding"
-        text = row["failure"] if "failure" in row else figures.format(**row)
-        lines.append(f"peak memory of {codec} {row['setting']}, MiB: {text}")
-    return lines
-
-
 def split(names: str) -> list[str]:
     """The names of a list with commas, once each, in order."""
     return list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+
+
+def refuse(options: dict[str, object]) -> None:
+    """Raise HqcodecError for an option that was given, though only pictures have it."""
+    from hqcodec.errors import HqcodecError
+
+    for name, value in options.items():
+        if value is not None:
+            raise HqcodecError(f"{name} is for pictures; sounds have no such thing")
 
 
 def check_target(path: Path | None) -> None:

@@ -1,5 +1,6 @@
 """The shape of an HQ-VAE: its configuration, and the encoder that feeds its top-down path."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 
 from hqcodec.errors import HqcodecError
 from hqcodec.models.blocks import BottomUp, ConvBlock
+from hqcodec.models.quantize import SOFT
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class HQVAEConfig:
     shared_codebook: bool = False  # one codebook for all layers
     progressive: bool = False  # decode after every resolution in training, eqs 28, 29
     temperature_decay: float = 1e-5  # tau = exp(-decay * step), App. E
+    soft: float = SOFT  # s^2 starts at the mean squared distance to code vectors over this
     commitment: float = 0.25  # beta of eqs 7, 15 (ema)
     ema_decay: float = 0.99  # App. F (ema)
     context: int = 0  # hidden channels of the learned prior; 0: static tables
@@ -43,6 +46,8 @@ class HQVAEConfig:
             )
         if self.quantizer not in ("stochastic", "ema"):
             raise HqcodecError(f'quantizer {self.quantizer!r}; want "stochastic" or "ema"')
+        if self.soft <= 0:
+            raise HqcodecError(f"soft {self.soft}; want more than 0")
         if self.shared_codebook and len(set(self.codebook)) > 1:
             raise HqcodecError(f"codebook {self.codebook}; one that is shared has one size")
 
@@ -56,15 +61,11 @@ class HQVAEConfig:
 class Encoder(nn.Module):
     """What decoding never needs: bottom-up path and encoding blocks of the top-down path."""
 
-    def __init__(self, config: HQVAEConfig) -> None:
-        """One encoding block a resolution."""
+    def __init__(self, bottom_up: nn.Module, inject: Iterable[nn.Sequential]) -> None:
+        """bottom_up: x -> H^1 .. H^R, a list. inject: a block a resolution, ends in a Conv2d."""
         super().__init__()
-        width, channels = config.width, config.groups * config.dim
-        self.bottom_up = BottomUp(config.resolutions, width, config.blocks)
-        self.inject = nn.ModuleList(
-            ConvBlock(width + (channels if r else 0), max(1, width // 2), channels)
-            for r in range(len(config.resolutions))
-        )
+        self.bottom_up = bottom_up
+        self.inject = nn.ModuleList(inject)
 
     def target(self, r: int, feature: Tensor, above: Tensor | None) -> Tensor:
         """G^r of eq 21 from H^r [B,width,h,w] and up(V^{r-1}) [B,C,h,w]: [B,C,h,w]."""
@@ -75,9 +76,21 @@ class Encoder(nn.Module):
     def normalise(self, r: int, target: Tensor) -> None:
         """Rescale a block so that the G^r [B,C,h,w] it gave has zero mean and unit variance."""
         mean = target.mean((0, 2, 3))
-        last = self.inject[r].get_submodule("7")
+        *_, last = self.inject[r].children()
         assert isinstance(last, nn.Conv2d) and last.bias is not None
         last.bias.sub_(mean)
         spread = (target - mean[:, None, None]).std()
         last.weight.div_(spread)
         last.bias.div_(spread)
+
+
+def picture_encoder(config: HQVAEConfig) -> Encoder:
+    """The encoder of pictures [B,3,H,W] in 0..1, App. F.1."""
+    width, channels = config.width, config.groups * config.dim
+    return Encoder(
+        BottomUp(config.resolutions, width, config.blocks),
+        (
+            ConvBlock(width + (channels if r else 0), max(1, width // 2), channels)
+            for r in range(len(config.resolutions))
+        ),
+    )

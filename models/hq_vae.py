@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from hqcodec.errors import HqcodecError
 from hqcodec.models.base import Batch, Layer, Model, lpips_terms, mix
 from hqcodec.models.blocks import PictureDecoder, ResBlock
-from hqcodec.models.hierarchy import Encoder
+from hqcodec.models.hierarchy import Encoder, picture_encoder
 from hqcodec.models.hierarchy import HQVAEConfig as HQVAEConfig
 from hqcodec.models.prior import Prior
 from hqcodec.models.quantize import EmaQuantizer, Quantized, StochasticQuantizer, perplexity
@@ -44,9 +44,12 @@ class HQVAE(Model):
 
     family = "hq_vae"
     config: HQVAEConfig
+    bounds = 0.0, 1.0  # of what `decode` returns
 
-    def __init__(self, config: HQVAEConfig) -> None:
-        """Random weights; see `initialize`."""
+    def __init__(
+        self, config: HQVAEConfig, encoder: Encoder | None = None, decoder: nn.Module | None = None
+    ) -> None:
+        """Random weights; see `initialize`. encoder, decoder: by default those of pictures."""
         super().__init__()
         self.config = config
         channels = config.groups * config.dim
@@ -55,13 +58,15 @@ class HQVAE(Model):
         ]
         pairs = zip(strides, config.codebook, strict=True)
         self.layers = tuple(Layer(stride, config.groups, size) for stride, size in pairs)
-        self.encoder = Encoder(config)
+        self.encoder = encoder or picture_encoder(config)
         self.quantizers = nn.ModuleList(_quantizers(config))
         ratios = [a // b for a, b in zip(config.resolutions, config.resolutions[1:], strict=False)]
         self.upsample = nn.ModuleList(
             nn.Sequential(nn.Upsample(scale_factor=n), ResBlock(channels)) for n in ratios
         )
-        self.decoder = PictureDecoder(channels, config.resolutions[-1], config.width, config.blocks)
+        self.decoder = decoder or PictureDecoder(
+            channels, config.resolutions[-1], config.width, config.blocks
+        )
         self.prior = Prior(self.layers, config.context)
         # Only training reads these. `upsample` is hashed: finer codes are of what it leaves.
         unread = ("log_variance",) if config.quantizer == "stochastic" else ("uses", "sums")
@@ -96,7 +101,7 @@ class HQVAE(Model):
             for layer in chain[: max(0, len(codes) - chain[0])]:
                 z = self.quantizer(layer).decode(codes[layer])  # [B,C,h,w]
                 variable = z if variable is None else variable + z
-        x_hat: Tensor = self.decoder(variable).clamp(0, 1)
+        x_hat: Tensor = self.decoder(variable).clamp(*self.bounds)
         return x_hat if size is None else x_hat[..., : size[0], : size[1]]
 
     def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
@@ -259,6 +264,6 @@ def _quantizers(config: HQVAEConfig) -> Iterator[nn.Module]:
     for size in config.codebook[: 1 if config.shared_codebook else None]:
         shape = config.groups, size, config.dim
         if config.quantizer == "stochastic":
-            yield StochasticQuantizer(*shape, layers)
+            yield StochasticQuantizer(*shape, layers, config.soft)
         else:
             yield EmaQuantizer(*shape, config.ema_decay, config.reset)

@@ -26,7 +26,7 @@ from torch import Tensor
 from hqcodec.errors import HqcodecError
 from hqcodec.models.base import Batch, Layer, Model, lpips_terms, mix
 from hqcodec.models.blocks import PictureDecoder
-from hqcodec.models.hierarchy import Encoder, HQVAEConfig
+from hqcodec.models.hierarchy import HQVAEConfig, picture_encoder
 from hqcodec.models.linked import LinkedCodebooks
 from hqcodec.models.prior import Prior
 from hqcodec.models.quantize import perplexity
@@ -80,7 +80,7 @@ class HRVQVAE(Model):
         self.layers = tuple(Layer(c.stride, 1, size) for size in c.codebook)
         # the encoder of an HQ-VAE of one resolution
         shape = HQVAEConfig((c.stride,), (1,), (2,), 1, c.dim, c.width, c.blocks)
-        self.encoder = Encoder(shape)
+        self.encoder = picture_encoder(shape)
         self.codebooks = LinkedCodebooks(c.codebook, c.dim, c.ema_decay)
         self.decoder = PictureDecoder(c.dim, c.stride, c.width, c.blocks)
         self.prior = Prior(self.layers, c.context)

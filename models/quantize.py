@@ -14,7 +14,7 @@ from torch import Tensor, nn
 DEAD = 0.03  # a code that takes less than this part of an equal share is reset
 # s^2 starts at the mean squared distance between latents and code vectors over this. 300 steps of
 # SQ-VAE-2 on CIFAR-10: 4 is softer than training gets rid of, 32 leaves more codes unused.
-SOFT = 16
+SOFT = 16.0
 TINY = 1e-5  # below this use an average is rounding noise, so the code vector stays where it is
 
 
@@ -80,12 +80,15 @@ class StochasticQuantizer(nn.Module):
 
     log_variance: Tensor
 
-    def __init__(self, groups: int, size: int, dim: int, layers: int = 1) -> None:
-        """`size` code vectors of `dim` dimensions a group, for `layers` layers."""
+    def __init__(
+        self, groups: int, size: int, dim: int, layers: int = 1, soft: float = SOFT
+    ) -> None:
+        """`size` code vectors of `dim` dimensions a group, for `layers` layers; soft: see SOFT."""
         super().__init__()
+        self.soft = soft
         self.codebook = nn.Parameter(torch.randn(groups, size, dim))
         # Squared distances between N(0, I) vectors are about 2 D; see SOFT.
-        self.log_variance = nn.Parameter(torch.full((layers,), math.log(2 * dim / SOFT)))
+        self.log_variance = nn.Parameter(torch.full((layers,), math.log(2 * dim / soft)))
 
     def encode(self, z: Tensor) -> Tensor:
         """Most likely codes: [B, groups*D, h, w] -> [B, groups, h, w]."""
@@ -122,7 +125,7 @@ class StochasticQuantizer(nn.Module):
         self.codebook.copy_(draw(z, groups, size))
         norm = vectors(z, groups).square().sum(-1).mean()
         self.log_variance.fill_(float((distances(z, self.codebook).mean() + norm).log()))
-        self.log_variance.sub_(math.log(SOFT))
+        self.log_variance.sub_(math.log(self.soft))
 
 
 class EmaQuantizer(nn.Module):

@@ -1,16 +1,16 @@
-"""The sound codec: frames of a spectrum, ConvNeXt, residual stochastic layers, inverse STFT.
+"""The sound codec: frames of a spectrum, ConvNeXt, residual layers of codes, inverse STFT.
 
     encode   x [B,channels,T] -> Encoder -> z, one latent every `hop` samples
-             Z_l = nearest code vectors of z - Z_1 - .. - Z_{l-1}, in groups     as RSQ-VAE
+             Z_l = nearest code vectors of z - Z_1 - .. - Z_{l-1}, in groups     residual layers
     decode   Z_1 + .. + Z_n -> Decoder -> x_hat, for any n
 
 Channels are coded one by one; what is said here of a sound is said of one channel. Codes keep the
 four dimensions that pictures have: [B,groups,channels,frames].
 
-The objective is that of stochastic residual quantization (Takida et al. 2024, HQ-VAE, eqs 6 and
-14), but for every prefix of the layers: each sound of a batch keeps a number of layers drawn at
-random, every layer is an SQ-VAE of what those before it left over, and the distortion is one that
-ears agree with (`SpectralLoss`).
+Every prefix of the layers is trained: each sound of a batch keeps a number of them drawn at random.
+The distortion is one that ears agree with (`SpectralLoss`). The layers are those of RQ-VAE, vector
+quantization by moving averages, or of RSQ-VAE (Takida et al. 2024, HQ-VAE, eqs 6 and 14), each an
+SQ-VAE of what those before it left over.
 """
 
 import math
@@ -222,8 +222,8 @@ class Sound(Model):
             return
         wave = self.pad(x[:STARTING])[:, 0]
         scale = self.encoder(wave).std()
-        self.encoder.body.end.weight.div_(scale)
-        self.encoder.body.end.bias.div_(scale)
+        self.encoder.linear.weight.div_(scale)
+        self.decoder.linear.weight.mul_(scale)
         z = self.encoder(wave)[:, :, None]
         for layer in range(len(self.layers)):
             quantizer = self.quantizer(layer)

@@ -7,6 +7,7 @@ Frame t is centred on sample (t + 1/2) * hop. Nothing is ever resampled in time,
 pass over short columns, far faster than real time (Siuzdak 2023, Vocos; Liu et al. 2022, ConvNeXt).
 """
 
+import math
 from typing import cast
 
 import torch
@@ -19,6 +20,7 @@ OVERLAP = 4  # windows over each sample: the squared Hann windows then sum to 3/
 POWER = 0.3  # loudness grows about so with amplitude; it makes weak bands visible to the network
 FLOOR = 1e-5  # of amplitudes in a spectrum, before a logarithm or a power
 LOUD = 1e2  # the largest magnitude that the decoder can ask for, as in Vocos
+COMPAND = 0.5  # power of the low band's coefficients that is quantized
 REACH = 3  # frames that a block's convolution sees on each side
 BANDS = 80  # mel bands that the encoder sees
 
@@ -50,6 +52,39 @@ class Spectrum(nn.Module):
         total = torch.stack(rows).sum(0).flatten(1)  # [B,(frames+OVERLAP-1)*hop]
         side = (self.size - self.hop) // 2
         return total[:, side : total.shape[1] - side] * (self.hop / 1.5)
+
+
+class LowBand(nn.Module):
+    """The lowest coefficients of an MDCT of one hop (Princen & Bradley 1986), companded.
+
+    Orthonormal: what all `hop` coefficients say is the sound. Companding by COMPAND makes loud and
+    soft sounds comparable to a quantizer, and its error small where the sound is.
+    """
+
+    basis: Tensor
+
+    def __init__(self, hop: int, count: int) -> None:
+        """The lowest `count` of `hop` coefficients."""
+        super().__init__()
+        self.hop = hop
+        n, k = torch.arange(2 * hop)[:, None], torch.arange(count)
+        window = (math.pi / (2 * hop) * (n + 0.5)).sin()
+        cosines = (math.pi / hop * (n + 0.5 + hop / 2) * (k + 0.5)).cos()
+        basis = window * cosines * math.sqrt(2 / hop)  # [2*hop,count]
+        self.register_buffer("basis", basis, persistent=False)
+
+    def analyze(self, x: Tensor) -> Tensor:
+        """[B,T] float32, T a multiple of hop -> [B,count,T/hop]; silence beyond the ends."""
+        frames = F.pad(x, (self.hop // 2, self.hop // 2)).unfold(-1, 2 * self.hop, self.hop)
+        c = (frames @ self.basis).transpose(1, 2)
+        return c * (c.abs() + FLOOR).pow(COMPAND - 1)
+
+    def synthesize(self, v: Tensor) -> Tensor:
+        """Inverse of `analyze`, of this band: [B,count,frames] -> [B,frames*hop]."""
+        c = v * (v.abs() + FLOOR).pow(1 / COMPAND - 1)
+        first, second = (c.transpose(1, 2) @ self.basis.T).chunk(2, -1)  # each [B,frames,hop]
+        total = F.pad(first, (0, 0, 0, 1)) + F.pad(second, (0, 0, 1, 0))
+        return total.flatten(1)[:, self.hop // 2 : -self.hop // 2]
 
 
 class Block(nn.Module):
@@ -103,6 +138,11 @@ class Encoder(nn.Module):
         filters = mel_filters(rate, self.spectrum.size, BANDS)
         self.register_buffer("filters", filters, persistent=False)
         self.body = Body(2 * self.spectrum.bins + BANDS, width, channels, blocks)
+        self.low = LowBand(hop, channels)
+        self.linear = nn.Linear(channels, channels, bias=False)
+        nn.init.eye_(self.linear.weight)
+        nn.init.zeros_(self.body.end.weight)
+        nn.init.zeros_(self.body.end.bias)
         self.margin = self.body.margin + OVERLAP // 2
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,7 +154,8 @@ class Encoder(nn.Module):
             bands = (self.filters @ magnitude).clamp(min=FLOOR).log()
             # both of about unit size
             features = torch.cat([2 * flat.real, 2 * flat.imag, bands / 3 + 2], 1)
-        return cast(Tensor, self.body(features))
+            start = self.linear(self.low.analyze(x.float()).transpose(1, 2)).transpose(1, 2)
+        return cast(Tensor, start + self.body(features))
 
 
 class Decoder(nn.Module):
@@ -125,10 +166,14 @@ class Decoder(nn.Module):
         super().__init__()
         self.spectrum = Spectrum(hop)
         self.body = Body(channels, width, 2 * self.spectrum.bins, blocks)
+        self.low = LowBand(hop, channels)
+        self.linear = nn.Linear(channels, channels, bias=False)
+        nn.init.eye_(self.linear.weight)
         self.margin = self.body.margin + OVERLAP // 2
 
     def forward(self, z: Tensor) -> Tensor:
         """[B,channels,frames] -> [B,frames*hop]."""
         size, phase = self.body(z).float().chunk(2, 1)
         magnitude = (size - 4).exp().clamp(max=LOUD)
-        return self.spectrum.synthesize(torch.polar(magnitude, phase))
+        low = self.linear(z.float().transpose(1, 2)).transpose(1, 2)
+        return self.spectrum.synthesize(torch.polar(magnitude, phase)) + self.low.synthesize(low)

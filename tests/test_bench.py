@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hqcodec.benchmarks import baselines
-from hqcodec.benchmarks.baselines import BASELINES, codec_from
+from hqcodec.benchmarks.baselines import BASELINES, Codec, codec_from
 from hqcodec.benchmarks.memory import high_water, peaks
 from hqcodec.benchmarks.plan import Plan
 from hqcodec.benchmarks.results import read_result
@@ -127,7 +127,7 @@ def test_a_module_in_the_current_folder_may_bring_a_codec(
     (tmp_path / "nearby_codec.py").write_text("from toycodec import codec as make\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [*__import__("sys").path])
-    assert codec_from("nearby_codec:make").name == "toy"
+    assert codec_from("nearby_codec:make", Codec).name == "toy"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_module_in_the_current_folder_may_bring_a_codec(
 )
 def test_a_reference_that_gives_no_codec_is_one_line(reference: str, message: str) -> None:
     with pytest.raises(HqcodecError) as caught:
-        codec_from(reference)
+        codec_from(reference, Codec)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

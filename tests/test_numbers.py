@@ -15,7 +15,7 @@ from hqcodec.benchmarks.numbers import STEPS, Inputs, choose, commands
 from hqcodec.errors import HqcodecError
 
 ROOT = Path(__file__).parents[1]
-ALL = Inputs(Path("kodak"), Path("w"), Path("tiles.webp"), Path("photos"))
+ALL = Inputs(Path("kodak"), Path("w"), Path("tiles.webp"), Path("photos"), sounds=Path("sounds"))
 
 
 def app() -> typer.Typer:
@@ -55,7 +55,7 @@ def test_every_command_is_a_benchmark_that_takes_these_arguments(step: str) -> N
 
 
 def test_steps_keep_their_order_and_training_has_to_be_asked_for() -> None:
-    quick = [name for name in STEPS if name != "ablation"]
+    quick = [name for name in STEPS if name not in ("sound", "ablation")]
     assert choose([], None, Inputs(Path("k"))) == quick
     assert choose([], None, ALL) == list(STEPS)
     assert choose([], "speed", ALL) == list(STEPS)[list(STEPS).index("speed") :]
@@ -67,7 +67,7 @@ def test_steps_keep_their_order_and_training_has_to_be_asked_for() -> None:
 
 
 def test_without_tiles_or_lpips_their_arguments_are_left_out() -> None:
-    bare = [command for step in list(STEPS)[:-1] for command in commands(step, Inputs(Path("k")))]
+    bare = [command for step in list(STEPS)[:-2] for command in commands(step, Inputs(Path("k")))]
     assert not any("--lpips" in command for command in bare)
     assert len(commands("small", ALL)) == 1 + len(commands("small", Inputs(Path("k"))))
 
@@ -85,6 +85,7 @@ def test_a_step_that_fails_is_named_and_those_behind_it_do_not_run(ran: list[lis
 def test_what_is_missing_is_said_before_anything_runs(ran: list[list[str]]) -> None:
     for arguments, why in (
         (["kodak", "--only", "kodak", "--only", "ablation"], "give --photos"),
+        (["kodak", "--only", "sound"], "give --sounds"),
         (["nowhere"], "no folder nowhere"),
         ([], "no folder; name"),
     ):

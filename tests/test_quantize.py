@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from hqcodec.models.quantize import EmaQuantizer, StochasticQuantizer, lookup, nearest, perplexity
+from hqcodec.models.quantize import (
+    EmaQuantizer,
+    StochasticQuantizer,
+    lookup,
+    nearest,
+    perplexity,
+    vectors,
+)
 
 
 def positions(*rows: list[float]) -> Tensor:
@@ -202,3 +209,17 @@ def test_a_start_with_fewer_latents_than_codes_gives_distinct_vectors() -> None:
     quantizer = EmaQuantizer(1, 16, 2)
     quantizer.start(torch.randn(1, 2, 2, 2))
     assert len({tuple(vector) for vector in quantizer.codebook[0].tolist()}) == 16
+
+
+def test_the_variance_starts_at_a_chosen_part_of_the_mean_squared_distance() -> None:
+    z = torch.randn(4, 6, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = []
+    for soft in (16.0, 128.0):
+        torch.manual_seed(0)
+        quantizer = StochasticQuantizer(2, 8, 3, 2, soft)
+        quantizer.start(z)
+        apart = vectors(z, 2)[..., None, :] - quantizer.codebook[:, None, None]
+        distance = float(apart.detach().square().sum(-1).mean())
+        found.append(float(quantizer.variance(1).detach()))
+        assert found[-1] == pytest.approx(distance / soft, rel=1e-4)
+    assert found[0] == pytest.approx(8 * found[1])

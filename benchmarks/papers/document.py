@@ -13,7 +13,12 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from hqcodec.benchmarks.papers import hq_vae_report, hqa_report, hr_vqvae_report
+from hqcodec.benchmarks.papers import (
+    hq_vae_report,
+    hq_vae_sound_report,
+    hqa_report,
+    hr_vqvae_report,
+)
 from hqcodec.benchmarks.report import replace_block
 from hqcodec.benchmarks.results import Result, read_result
 from hqcodec.benchmarks.script import run
@@ -32,6 +37,7 @@ class Report(NamedTuple):
 # Name of the JSON, the block and the PNG -> what makes them; a script of this name trains.
 REPORTS = {
     "hq_vae": Report(hq_vae_report.table, hq_vae_report.plot),
+    "hq_vae_sound": Report(hq_vae_sound_report.table, hq_vae_sound_report.plot),
     "hqa": Report(hqa_report.table, hqa_report.plot),
     "hr_vqvae": Report(hr_vqvae_report.table, hr_vqvae_report.plot),
 }

@@ -145,8 +145,7 @@ def compare(
     """Train and measure all variants in their order; writes `target` after each.
 
     about: what the JSON says of the comparison itself. groups: those to train; of others the JSON
-    gets what is finished. A training that breaks off because its loss
-    is no number is noted under `failures` and the next begins; other errors end the comparison.
+    gets what is finished. Errors other than those that `collect` notes end the comparison.
     """
     sources.check()
     for variant in variants:
@@ -165,18 +164,35 @@ def compare(
         "records": [],
     }
     chosen = [v for v in variants if v.group in groups or finished(v, sources)]
-    for number, variant in enumerate(chosen, 1):
-        named = f"{number}/{len(chosen)} {variant.run().name}"
-        side = variant.run().train.crop
+
+    def reach(variant: Variant) -> dict[str, Any]:
+        out, side = train_variant(variant, sources, show), variant.run().train.crop
+        return record(variant, out, judge(variant, out, tests[side], f"{sources.test} {side}"))
+
+    return collect(chosen, reach, result, target, show)
+
+
+def collect(
+    variants: Sequence[Variant],
+    reach: Callable[[Variant], dict[str, Any]],
+    result: Result,
+    target: Path,
+    show: Callable[[str], None],
+) -> Result:
+    """Fill the result's `records` with what `reach` makes of each variant; writes after each.
+
+    A training that breaks off because its loss is no number is noted under `failures`.
+    """
+    for number, variant in enumerate(variants, 1):
+        named = f"{number}/{len(variants)} {variant.run().name}"
         try:
-            out = train_variant(variant, sources, show)
+            entry = reach(variant)
         except HqcodecError as error:
             if "the loss is" not in str(error):
                 raise
             result["failures"].append({"name": variant.run().name, "error": str(error)})
             show(f"{named}: {error}")
         else:
-            entry = record(variant, out, judge(variant, out, tests[side], f"{sources.test} {side}"))
             result["records"].append(entry)
             show(f"{named}: {line(entry)}")
         write_result(target, result)
