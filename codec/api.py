@@ -26,7 +26,7 @@ from hqcodec.models.base import Model
 from hqcodec.soundfiles import START, is_sound
 from hqcodec.target import Target
 
-UNPACKING = 0.5  # share of the time that the codes of a sound take to decode
+UNPACKING = 0.67  # share of the time that the codes of a sound take to decode
 Source = Image.Image | image.Picture | audio.Audio | audio.Reader | Path | str | bytes
 
 

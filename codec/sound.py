@@ -21,7 +21,7 @@ from hqcodec.models.base import Model
 from hqcodec.resample import Resampler, resampled
 from hqcodec.target import Target
 
-ENCODING = 0.5  # share of the time that the networks take; the rest is entropy coding
+ENCODING = 0.33  # share of the time that the networks take; the rest is entropy coding
 
 
 def compress(
