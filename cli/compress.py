@@ -1,7 +1,7 @@
 """`compress`: pictures and sounds to .hqc files."""
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from typing import Annotated, Any, BinaryIO
 
@@ -80,13 +80,13 @@ def compress(
     bar = Bar(len(jobs), not quiet)
 
     def work(job: Job) -> None:
-        with job.reading() as stream:
+        with job.reading() as stream, ExitStack() as opened:
             kind = kind_of(stream, job)
             m = loaded(kind)
             if kind == "picture":
                 found: Any = image.load(stream, job.name)
             else:
-                found = audio.Reader(stream, job.name)
+                found = opened.enter_context(audio.Reader(stream, job.name))
             blob = api.compress(found, m, layers, device, target, effort, bar.tell)
             source_bytes = stream.seek(0, 2)
         job.write(blob)

@@ -89,14 +89,13 @@ def decompress(
         if isinstance(c.content, Samples):
             from hqcodec import audio
 
-            length = c.content.samples
             with job.writing() as stream:
-                writer = audio.Writer(stream, suffix, c.content.channels, c.content.rate, length)
                 with passed_on(job):
                     parts = api.blocks(blob, model, layers, device, decoder, bar.tell)
-                for part in parts:
-                    writer.write(part)
-                writer.close()
+                shape = c.content.channels, c.content.rate, c.content.samples
+                with audio.Writer(stream, suffix, *shape) as writer:
+                    for part in parts:
+                        writer.write(part)
                 target_bytes = stream.seek(0, 2)
         else:
             with passed_on(job):

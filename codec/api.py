@@ -26,7 +26,7 @@ from hqcodec.models.base import Model
 from hqcodec.soundfiles import START, is_sound
 from hqcodec.target import Target
 
-UNPACKING = 0.5  # share of the time that the codes of a sound take to decode
+UNPACKING = 0.67  # share of the time that the codes of a sound take to decode
 Source = Image.Image | image.Picture | audio.Audio | audio.Reader | Path | str | bytes
 
 
@@ -83,9 +83,9 @@ def opened(source: Source) -> Iterator[image.Picture | audio.Reader]:
         with stream:
             start = stream.peek(START)[:START]
             if is_sound(start, Path(source).suffix):
-                yield audio.Reader(
-                    stream if stream.seekable() else io.BytesIO(stream.read()), str(source)
-                )
+                whole = stream if stream.seekable() else io.BytesIO(stream.read())
+                with audio.Reader(whole, str(source)) as reader:
+                    yield reader
             else:
                 yield image.load(stream, str(source))
     elif isinstance(source, audio.Reader):
@@ -93,7 +93,8 @@ def opened(source: Source) -> Iterator[image.Picture | audio.Reader]:
     elif isinstance(source, audio.Audio):
         yield audio.Reader(source)
     elif isinstance(source, bytes) and is_sound(source[:START]):
-        yield audio.Reader(io.BytesIO(source))
+        with audio.Reader(io.BytesIO(source)) as reader:
+            yield reader
     else:
         yield picture.to_picture(source)
 

@@ -2,16 +2,17 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from hqcodec.errors import FormatError, HqcodecError, one_line
+from hqcodec.guarded import Guarded
 from hqcodec.limits import check_sound
 from hqcodec.resample import Resampler
 from hqcodec.soundfiles import FORMATS
@@ -57,17 +58,21 @@ class Reader:
         Raises FormatError if it is no sound, damaged, or has more than 8 channels.
         """
         self.name = name
+        self._open = ExitStack()  # closed while the stream still is open, or libsndfile complains
         self._blocks: Iterator[NDArray[np.float32]]
         if isinstance(source, Audio):
             x, self.rate = source.samples, source.rate
             self.length, self.channels = x.shape
             self._blocks = (x[start : start + BLOCK] for start in range(0, len(x), BLOCK))
         else:
-            with _one_error(name):
-                file = soundfile.SoundFile(source)
+            guarded = Guarded(source)
+            with _one_error(name), ExitStack() as stack:
+                with guarded.own_error():
+                    file = stack.enter_context(soundfile.SoundFile(guarded))
                 check_sound(file.channels, 0, file.samplerate)
+                self._open = stack.pop_all()
             self.channels, self.rate, self.length = file.channels, file.samplerate, file.frames
-            self._blocks = _blocks_of(file)
+            self._blocks = _blocks_of(file, guarded)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """[n,channels] float32 in -1..1, n <= BLOCK; FormatError if one is no number."""
@@ -81,6 +86,18 @@ class Reader:
                 done += len(block)
                 check_sound(self.channels, done, self.rate)
                 yield block.clip(-1, 1)
+
+    def close(self) -> None:
+        """Let go of the stream, which stays open."""
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        """Itself, to be closed at the end."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let go of the stream."""
+        self.close()
 
 
 class Writer:
@@ -96,16 +113,19 @@ class Writer:
         """
         form, subtype = FORMATS[suffix]
         if not length and form not in _EMPTY:
-            raise HqcodecError(f"no samples; a {suffix[1:]} file cannot say so, a wav file can")
+            raise HqcodecError(f"no samples; {suffix[1:]} cannot say so, a wav file can")
+        if subtype == "MPEG_LAYER_III" and channels > 2:
+            raise HqcodecError(f"{channels} channels; an MP3 holds 1 or 2")
         found = rate_in(suffix, rate)
         self._resampler = Resampler(rate, found, channels)
         if form == "WAV" and 2 * channels * length >= LARGE:
             form = "RF64"
         self._whole = subtype == "PCM_16"
         level = _LEVELS.get(subtype)
+        self._sink = Guarded(stream)
         try:
             self._file = soundfile.SoundFile(
-                stream, "w", found, channels, subtype, format=form, compression_level=level
+                self._sink, "w", found, channels, subtype, format=form, compression_level=level
             )
         except soundfile.LibsndfileError as error:
             what = f"{channels} channels at {rate} samples a second"
@@ -113,12 +133,24 @@ class Writer:
 
     def write(self, block: NDArray[np.float32]) -> None:
         """[n,channels] in -1..1; what lies beyond is clipped."""
-        self._write(self._resampler.push(block))
+        with self._sink.own_error():
+            self._write(self._resampler.push(block))
 
     def close(self) -> None:
         """Finish the file; the stream stays open."""
-        self._write(self._resampler.finish())
-        self._file.close()
+        with self._sink.own_error():
+            try:
+                self._write(self._resampler.finish())
+            finally:
+                self._file.close()
+
+    def __enter__(self) -> Self:
+        """Itself, to be closed at the end."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Finish the file, even if what it holds is of no use any more."""
+        self.close()
 
     def _write(self, block: NDArray[np.float32]) -> None:
         for start in range(0, len(block), BLOCK):
@@ -150,9 +182,9 @@ def load(source: str | Path | bytes | BinaryIO, name: str | None = None) -> Audi
         with open(source, "rb") as file:
             return load(file, name or str(source))
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
-    reader = Reader(stream, name or "the sound")
-    empty = np.zeros((0, reader.channels), np.float32)
-    return Audio(np.concatenate([empty, *reader.blocks()]), reader.rate)
+    with Reader(stream, name or "the sound") as reader:
+        empty = np.zeros((0, reader.channels), np.float32)
+        return Audio(np.concatenate([empty, *reader.blocks()]), reader.rate)
 
 
 def save(audio: Audio, target: str | Path | BinaryIO, suffix: str | None = None) -> None:
@@ -168,18 +200,21 @@ def save(audio: Audio, target: str | Path | BinaryIO, suffix: str | None = None)
         known = ", ".join(known[1:] for known in FORMATS)
         raise HqcodecError(f"cannot write sounds as {str(suffix)!r}; known are {known}")
     stream = io.BytesIO()
-    writer = Writer(stream, suffix, audio.samples.shape[1], audio.rate, len(audio.samples))
-    writer.write(audio.samples)
-    writer.close()
+    with Writer(stream, suffix, audio.samples.shape[1], audio.rate, len(audio.samples)) as writer:
+        writer.write(audio.samples)
     if isinstance(target, str | Path):
         Path(target).write_bytes(stream.getvalue())
     else:
         target.write(stream.getvalue())
 
 
-def _blocks_of(file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
+def _blocks_of(file: soundfile.SoundFile, stream: Guarded) -> Iterator[NDArray[np.float32]]:
     """[n,channels] until the file ends, whatever its header says of its length."""
-    while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+    while True:
+        with stream.own_error():
+            block = file.read(BLOCK, dtype="float32", always_2d=True)
+        if not len(block):
+            return
         yield block
 
 

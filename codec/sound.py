@@ -21,7 +21,7 @@ from hqcodec.models.base import Model
 from hqcodec.resample import Resampler, resampled
 from hqcodec.target import Target
 
-ENCODING = 0.5  # share of the time that the networks take; the rest is entropy coding
+ENCODING = 0.33  # share of the time that the networks take; the rest is entropy coding
 
 
 def compress(
@@ -59,15 +59,23 @@ def encode(
     """The codes [groups,channels,frames] of so many layers, and what was read."""
     encoder = stream.Encoder(m, reader.channels, layers)
     resampler = Resampler(reader.rate, m.rate, reader.channels)
-    parts: list[list[Tensor]] = []
+    parts: list[list[Tensor]] = [[] for _ in range(layers)]
     count = 0
+
+    def keep(found: list[Tensor]) -> None:
+        for pieces, piece in zip(parts, found, strict=True):
+            pieces.append(piece)
+
     for block in reader.blocks():
         count += len(block)
-        parts.append(encoder.push(to_coded(resampler.push(block))))
+        keep(encoder.push(to_coded(resampler.push(block))))
         progress(min(1.0, count / max(1, reader.length)))
-    parts.append(encoder.push(to_coded(resampler.finish())))
-    parts.append(encoder.finish())
-    codes = [torch.cat(pieces, -1) for pieces in zip(*parts, strict=True)]
+    keep(encoder.push(to_coded(resampler.finish())))
+    keep(encoder.finish())
+    codes = []
+    for pieces in parts:
+        codes.append(torch.cat(pieces, -1))
+        pieces.clear()  # or all codes would be in memory twice
     return codes, Samples(reader.channels, count, reader.rate)
 
 
