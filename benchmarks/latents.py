@@ -100,7 +100,7 @@ def every_code(model: Model, size: tuple[int, int]) -> Rows:
 
 def drawn(model: Model, size: tuple[int, int], count: int, seed: int) -> Rows:
     """`count` pictures of `size` (H, W) drawn through the model's tables."""
-    found = sample.pictures(model, count, size, seed=seed)
+    found = sample.draw(model, count, size, seed=seed)
     return grid([cell(f"seed {seed + n}", x) for n, x in enumerate(found)])
 
 

@@ -1,4 +1,4 @@
-"""New pictures from a model's own probabilities: codes drawn in the order in which they are coded.
+"""New pictures and sounds from a model's own probabilities: codes drawn as they are coded.
 
 Ancestral sampling of P(z_1) P(z_2 | z_1) ...: the entropy coder's tables are the distribution, so
 every model that can be a codec can be sampled, and what is drawn shows what its tables know.
@@ -47,7 +47,7 @@ def sample(
     return [layer[None] for layer in codes]
 
 
-def pictures(
+def draw(
     model: Model,
     count: int,
     size: tuple[int, int],
@@ -55,7 +55,10 @@ def pictures(
     temperature: float = 1.0,
     seed: int = 0,
 ) -> Iterator[Tensor]:
-    """`count` pictures [3,H,W] in 0..1, drawn as by `sample` with seeds seed, seed + 1, ..."""
+    """`count` pictures [3,H,W] in 0..1, drawn as by `sample` with seeds seed, seed + 1, ...
+
+    Sounds are [channels,samples] of size (channels, samples).
+    """
     for n in range(count):
         codes = sample(model, size, layers, temperature, seed + n)
         device = next(model.parameters()).device

@@ -8,10 +8,10 @@ Channels are coded one by one; what is said here of a sound is said of one chann
 four dimensions that pictures have: [B,groups,channels,frames].
 
 Both networks start as a linear transform: the latent as the lowest MDCT coefficients, companded,
-and what the decoder makes of them (`LowBand`). So pitch and phase of the low band are there from the
-first step, deep layers have something to refine, and the networks learn the rest. From a random
-start 250 steps leave mel distances of .62, .56, .54, .53, .53 with 1, 2, 4, 8, 16 layers, and
-whispers for voices; from this one .64, .55, .48, .43, .40.
+and what the decoder makes of them (`LowBand`). So pitch and phase of the low band are there from
+the first step, deep layers have something to refine, and the networks learn the rest. From a
+random start 250 steps leave mel distances of .62, .56, .54, .53, .53 with 1, 2, 4, 8, 16 layers,
+and whispers for voices; from this one .64, .55, .48, .43, .40.
 
 Every prefix of the layers is trained: each sound of a batch keeps a number of them drawn at random.
 The distortion is one that ears agree with (`SpectralLoss`). The layers are those of RQ-VAE, vector

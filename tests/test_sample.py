@@ -7,12 +7,13 @@ import torch
 from typer.testing import CliRunner
 
 import hierarchies
-from hqcodec import image
+from hqcodec import audio, image
 from hqcodec.cli.main import app
 from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
 from hqcodec.models.hq_vae import HQVAE
-from hqcodec.models.sample import pictures, sample
+from hqcodec.models.sample import draw, sample
+from tones import small_sound
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_the_seed_decides_and_given_codes_stay(model: HQVAE) -> None:
     assert not torch.equal(first[2], other[2])
     kept = sample(model, (32, 32), seed=7, given=first[:2])
     assert torch.equal(kept[0], first[0]) and torch.equal(kept[1], first[1])
-    x, y = pictures(model, 2, (30, 20))
+    x, y = draw(model, 2, (30, 20))
     assert x.shape == (3, 30, 20) and not torch.equal(x, y)
 
 
@@ -86,3 +87,24 @@ def test_the_command_writes_a_sheet_and_refuses_what_is_wrong(
         assert refused.exit_code == 1 and says in refused.stderr, arguments
         assert len(refused.stderr.splitlines()) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"sheet.png", "toy.safetensors"}
+
+
+def test_sounds_are_drawn_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    zoo.save(small_sound(), Path("toy.safetensors"), "toy", "a test")
+    runner, how = CliRunner(), ["-m", "toy.safetensors", "-n", "2", "--seconds", "0.25"]
+    made = runner.invoke(app, ["sample", *how, "-o", "a.wav"])
+    assert made.exit_code == 0 and "2 sounds of 0.25 s by toy" in made.stdout
+    found = audio.load("a.wav")
+    assert found.rate == 24_000 and found.samples.shape == (24_000, 1)
+    assert not found.samples[6_000:18_000].any() and found.samples[18_000:].any()
+    for arguments, says in (
+        (["-o", "b.png"], "cannot write sounds as 'png'"),
+        (["-o", "b.wav", "--seconds", "0"], "0 seconds; want above 0"),
+        (["-o", "b.wav", "-n", "0"], "0 sounds; want 1 to 10000"),
+    ):
+        refused = runner.invoke(app, ["sample", *how[:2], *arguments])
+        assert refused.exit_code == 1 and says in refused.stderr, arguments
+    assert {path.name for path in tmp_path.iterdir()} == {"a.wav", "toy.safetensors"}
