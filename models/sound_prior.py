@@ -24,7 +24,6 @@ from torch import Tensor, nn
 
 from hqcodec.models.base import Batch
 from hqcodec.models.exact import Conv, exact_copy, rectify, snap, softmax_frequencies
-from hqcodec.models.quantize import lookup
 
 ABOVE = (-1, 0, 1)  # frames of coarser layers that a code is predicted from, counted from its own
 BESIDE = (-4, -2, -1, 0, 1, 2, 4)  # likewise of its own layer
@@ -74,7 +73,8 @@ class SoundPrior(nn.Module):
         for n in layers:
             current = codes[n][:, :, 0]  # [B,groups,frames]
             frames = current.shape[2]
-            own, coarse = lookup(codes[n], books[n])[:, :, 0], self.coarse(codes[:n], books)
+            own = vectors(current, books[n])
+            coarse = self.coarse([layer[:, :, 0] for layer in codes[:n]], books)
             nats = own.new_zeros((), dtype=torch.float32)
             for step, (group, where) in enumerate(steps(frames, self.groups)):
                 known = own * before(step, frames, self.groups, books[n].shape[2])
@@ -85,13 +85,12 @@ class SoundPrior(nn.Module):
         return torch.stack(total)
 
     def coarse(self, codes: Sequence[Tensor], books: Sequence[Tensor]) -> Tensor | None:
-        """What the coarser layers' codes [B,groups,1,frames] add up to: [B,hidden,frames]."""
+        """What the coarser layers' codes [B,groups,frames] say: [B,frames,hidden]."""
         if not codes:
             return None
-        pairs = zip(codes, books, strict=False)
-        vectors = [lookup(chosen, book)[:, :, 0] for chosen, book in pairs]
-        total = snap(torch.stack(vectors).sum(0))
-        return self.head(len(codes)).above(around(torch.cat([total, vectors[-1]], 1), ABOVE))
+        found = [vectors(chosen, book) for chosen, book in zip(codes, books, strict=False)]
+        total = snap(torch.stack(found).sum(0))
+        return self.head(len(codes)).above(around(torch.cat([total, found[-1]], 2), ABOVE))
 
     def tables(
         self, codes: Sequence[Tensor], current: Tensor, books: Sequence[Tensor]
@@ -105,7 +104,7 @@ class SoundPrior(nn.Module):
         for channel in range(channels):
             for start in range(0, frames, SEGMENT):
                 part = slice(start, min(start + SEGMENT, frames))
-                cut = [layer[:, channel, part].cpu()[None, :, None] for layer in codes]
+                cut = [layer[:, channel, part].cpu()[None] for layer in codes]
                 place = torch.arange(part.start, part.stop) + channel * frames
                 for batch in twin.segment(cut, current[:, channel, part], exact):
                     group, where = batch.where.div(len(place), rounding_mode="floor"), batch.where
@@ -115,13 +114,13 @@ class SoundPrior(nn.Module):
     def segment(
         self, codes: Sequence[Tensor], current: Tensor, books: Sequence[Tensor]
     ) -> Iterator[Batch]:
-        """The batches of one segment: codes [1,groups,1,frames], current [groups,frames]."""
+        """The batches of one segment: codes [1,groups,frames], current [groups,frames]."""
         n, frames = len(codes), current.shape[1]
         head, coarse = self.head(n), self.coarse(codes, books)
         for step, (group, where) in enumerate(steps(frames, self.groups)):
             if not len(where):
                 continue
-            own = lookup(current.cpu()[None, :, None], books[n])[:, :, 0]  # as far as it is known
+            own = vectors(current.cpu()[None], books[n])  # as far as it is known
             known = own * before(step, frames, self.groups, books[n].shape[2])
             logits = snap(head.logits(step, group, where, known, coarse))[0]
             yield Batch(where + group * frames, softmax_frequencies(logits))
@@ -144,7 +143,7 @@ class Head(nn.Module):
         self.out = nn.ModuleList(zero(Conv(hidden, codebook)) for _ in range(groups))
 
     def above(self, rows: Tensor) -> Tensor:
-        """[B,n,inputs] of the coarser layers -> [B,hidden,n]."""
+        """[B,n,inputs] of the coarser layers -> [B,n,hidden]."""
         return dense(self.coarser, rows)
 
     def logits(
@@ -152,14 +151,19 @@ class Head(nn.Module):
     ) -> Tensor:
         """Of the codes of a group at frames `where` [n]: [B,n,K].
 
-        known: code vectors [B,C,frames] of this layer, zero where not yet decoded.
+        known: code vectors [B,frames,C] of this layer, zero where not yet decoded.
         """
-        now = dense(self.near, around(known, BESIDE, where)) + self.start[step][:, None]
+        now = dense(self.near, around(known, BESIDE, where)) + self.start[step]
         if coarse is not None:
-            now = now + coarse[:, :, where]
-        features = rectify(self.middle(rectify(now)[..., None]))
-        logits: Tensor = self.out[group](features)[..., 0].transpose(1, 2)
-        return logits
+            now = now + coarse[:, where]
+        out = self.out[group]
+        assert isinstance(out, Conv)
+        return dense(out, rectify(dense(self.middle, rectify(now))))
+
+
+def vectors(codes: Tensor, book: Tensor) -> Tensor:
+    """The code vectors of all groups, side by side: [B,groups,frames] -> [B,frames,groups*D]."""
+    return torch.cat([rows[chosen] for chosen, rows in zip(codes.unbind(1), book, strict=True)], 2)
 
 
 def zero(layer: Conv) -> Conv:
@@ -170,19 +174,19 @@ def zero(layer: Conv) -> Conv:
 
 
 def dense(layer: Conv, rows: Tensor) -> Tensor:
-    """A 1x1 convolution over rows: [B,n,inputs] -> [B,outputs,n]."""
-    return layer(rows.transpose(1, 2)[..., None])[..., 0]  # type: ignore[no-any-return]
+    """A 1x1 convolution over rows, [B,n,inputs] -> [B,n,outputs]; one exact product in float64."""
+    return F.linear(rows, layer.weight.flatten(1), layer.bias)
 
 
 def around(x: Tensor, offsets: Sequence[int], where: Tensor | None = None) -> Tensor:
-    """The frames at some offsets from each, zero beyond the ends: [B,C,frames] -> [B,n,C*offsets].
+    """The frames at some offsets from each, zero beyond the ends: [B,frames,C] -> [B,n,offsets*C].
 
     where: frames [n] to look from; by default all.
     """
-    reach, frames = max(map(abs, offsets)), x.shape[2]
+    reach, frames = max(map(abs, offsets)), x.shape[1]
     places = torch.arange(frames, device=x.device) if where is None else where
     places = places[:, None] + torch.tensor(offsets, device=x.device) + reach  # [n,offsets]
-    return F.pad(x, (reach, reach))[:, :, places].transpose(1, 2).flatten(2)
+    return F.pad(x, (0, 0, reach, reach))[:, places].flatten(2)
 
 
 def numbers(frames: int, groups: int) -> Tensor:
@@ -202,5 +206,5 @@ def steps(frames: int, groups: int) -> Iterator[tuple[int, Tensor]]:
 
 
 def before(step: int, frames: int, groups: int, dim: int) -> Tensor:
-    """Whether the dimensions of a code vector [groups*dim,frames] are decoded before a step."""
-    return (numbers(frames, groups) < step).repeat_interleave(dim, 0)
+    """Whether the dimensions of a code vector [frames,groups*dim] are decoded before a step."""
+    return (numbers(frames, groups).T < step).repeat_interleave(dim, 1)

@@ -27,7 +27,7 @@ def test_every_code_is_named_once_and_in_the_documented_order() -> None:
     for group, where in steps(8, 2):
         seen[group, where] += 1
     assert torch.equal(seen, torch.ones_like(seen))
-    assert before(1, 8, 2, 3)[:3, 0].all() and not before(1, 8, 2, 3)[3:].any()
+    assert before(1, 8, 2, 3)[0, :3].all() and not before(1, 8, 2, 3)[:, 3:].any()
 
 
 def test_codes_come_back_through_the_coder_and_cost_what_training_says() -> None:
