@@ -21,6 +21,7 @@ Samples = npt.NDArray[np.int16]  # [T], one channel
 
 SUFFIXES = {".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"}
 LOUDER, SOFTER = 2.0, 0.1  # crops are scaled by factors drawn from here, evenly in decibels
+SILENCED = 0.1  # part of the crops that digital silence begins or ends, as recordings do
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def crops(
 ) -> Tensor:
     """`count` random crops [count,1,size] in -1..1; a sound shorter than that is repeated.
 
-    scaled: whether they are made louder or softer at random, but not clipped.
+    scaled: whether they are made louder or softer at random, but not clipped, and some of them
+    silent up to a place or from there on.
     """
     rng = np.random.default_rng([seed, step])
     lengths = np.array([len(s) for s in sounds], dtype=np.float64)
@@ -101,4 +103,7 @@ def _crop(
     if scaled:
         factor = SOFTER * (LOUDER / SOFTER) ** rng.random()
         piece *= np.float32(min(factor, 1 / max(1e-3, float(np.abs(piece).max()))))
+        if rng.random() < SILENCED:
+            place = int(rng.integers(size + 1))
+            piece[slice(place) if rng.random() < 0.5 else slice(place, None)] = 0
     return piece[None]
