@@ -54,7 +54,16 @@ class Inputs:
 
 def tables() -> dict[str, Callable[[Any], str]]:
     """Block of the README, and of the same name a JSON in benchmarks/ -> what makes one of it."""
-    from hqcodec.benchmarks import ablation, contexts, effort, report, small, speed, targets
+    from hqcodec.benchmarks import (
+        ablation,
+        contexts,
+        effort,
+        report,
+        small,
+        sound_report,
+        speed,
+        targets,
+    )
 
     return {
         "kodak": report.readme_tables,
@@ -64,6 +73,7 @@ def tables() -> dict[str, Callable[[Any], str]]:
         "effort": effort.table,
         "speed": speed.table,
         "small": small.table,
+        "sound": sound_report.readme_tables,
     }
 
 

@@ -15,12 +15,14 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_python_lines_print_what_their_comments_say() -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    printed = io.StringIO()
-    with redirect_stdout(printed):
-        exec(compile(block, "README.md", "exec"), {})
-    said = [line.removeprefix("# ") for line in block.splitlines() if line.startswith("# ")]
-    assert printed.getvalue().splitlines() == said
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            exec(compile(block, "README.md", "exec"), {})
+        said = [line.removeprefix("# ") for line in block.splitlines() if line.startswith("# ")]
+        assert printed.getvalue().splitlines() == said
 
 
 def test_every_command_line_names_a_command_and_its_options() -> None:
