@@ -53,7 +53,7 @@ PICTURE, SOUND = 0, 1  # kinds
 ICC, EXIF, ALPHA = 1, 2, 3  # tags of chunks
 TAGS = {ICC: "ICC", EXIF: "EXIF", ALPHA: "alpha"}
 MAX_CHUNKS = 8
-MAX_LAYERS = 16
+MAX_LAYERS = 64
 HASH_SIZE = 4
 
 _CRC = struct.Struct("<I")
