@@ -19,7 +19,7 @@ stored little-endian. Sizes are in bytes unless said otherwise.
                        of a sound, its samples a second: 1000..768000
     1        C         number of chunks, 0..8
     C *      chunk     1 byte tag, rising from chunk to chunk; varint length of its body
-    1        L         number of layers, 1..16
+    1        L         number of layers, 1..64
     L *      layer     varint length of its payload, coarse to fine
     4        crc       CRC-32 of all bytes above
     ...      bodies    of the chunks, then of the layers; after each 4 bytes, the CRC-32 of all

@@ -38,7 +38,7 @@ def containers(draw: st.DrawFn) -> Container:
         model=draw(st.from_regex(r"[a-z0-9._-]{1,32}", fullmatch=True)),
         weights_hash=draw(st.binary(min_size=4, max_size=4)),
         content=Pixels(width, height, mode),
-        payloads=tuple(draw(st.lists(st.binary(max_size=300), min_size=1, max_size=16))),
+        payloads=tuple(draw(st.lists(st.binary(max_size=300), min_size=1, max_size=64))),
         chunks=chunks | ({ALPHA: draw(st.binary(max_size=9))} if "A" in mode else {}),
     )
 
@@ -131,9 +131,9 @@ def test_truncation_to_layers_that_are_not_there_is_an_error(layers: int) -> Non
         {"chunks": {0: b"", ALPHA: b""}},
         {"chunks": {4: b"", ALPHA: b""}},
         {"payloads": ()},
-        {"payloads": (b"",) * 17, "declared": 0},
+        {"payloads": (b"",) * 65, "declared": 0},
         {"declared": 2},
-        {"declared": 17},
+        {"declared": 65},
     ],
     ids=str,
 )
@@ -174,7 +174,7 @@ LIES = {
     "no alpha": sealed(3, NAME, 1, 1, 0, 1, 1, bodies=body(b"x")),
     "an alpha": sealed(2, NAME, 1, 1, 1, 3, 1, 1, 1, bodies=body(b"x", b"y")),
     "0 layers": sealed(2, NAME, 1, 1, 0, 0),
-    "17 layers": sealed(2, NAME, 1, 1, 0, 17, b"\0" * 17, bodies=body(*[b""] * 17)),
+    "65 layers": sealed(2, NAME, 1, 1, 0, 65, b"\0" * 65, bodies=body(*[b""] * 65)),
     "first layer": sealed(2, NAME, 1, 1, 0, 1, b"\xff\xff\xff\xff\x0f", bodies=body(b"x")),
 }
 
