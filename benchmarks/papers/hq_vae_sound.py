@@ -54,7 +54,8 @@ class Size:
 # The paper names no widths; `full` has those of VQ-VAE-2, on whose encoder its own is built, and
 # the paper's temperatures. RSQ-VAE's settings come from trials, RMSE of a seed with L = 8:
 #   1,200 steps, Adam's usual betas: 0.206 (soft = 32), 0.236 (soft = 128: one code left in its
-#     first layer), 0.220 with cooling = 0.22, though only 0.140 in training, where samples blend code vectors.
+#     first layer), 0.220 with cooling = 0.22, though only 0.140 in training, where
+#     samples blend code vectors.
 #     Over five seeds 0.191, RQ-VAE 0.184, with reset 0.173.
 #   another seed, 1,200 steps: 0.219 with the usual betas, 0.181 with the paper's (0.9, 0.9), 0.224
 #     with those and a third of the learning rate; RQ-VAE with reset 0.144 with the paper's betas
