@@ -13,6 +13,7 @@ from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
 from hqcodec.models.hqa import HQA, HQAConfig
 from hqcodec.models.hr_vqvae import HRVQVAE, HRVQVAEConfig
 from hqcodec.models.photo import Photo
+from hqcodec.models.rrvq_vae import RRVQVAE, RRVQConfig
 from hqcodec.models.sound import Sound, SoundConfig
 from photos import SMALL
 
@@ -38,6 +39,23 @@ def hqa(context: int) -> Callable[[], Model]:
         (5, 6, 7), (8, 6, 4), (8, 6, 4), (0.0, 0.5, 0.5), dim=3, level_steps=2, context=context
     )
     return lambda: HQA(config)
+
+
+def rrvq_vae(
+    resolutions: tuple[int, ...],
+    chain: tuple[int, ...],
+    parameterisation: str = "embed",
+    sigma: str = "learnt",
+    top: str = "uniform",
+    ladder_blocks: int = 0,
+    context: int = 0,
+) -> Callable[[], Model]:
+    config = RRVQConfig(
+        resolutions, chain, tuple(3 + n for n in range(sum(chain))), dim=3, width=6, blocks=1,
+        ladder_blocks=ladder_blocks, parameterisation=parameterisation, sigma=sigma, top=top,
+        context=context,
+    )  # fmt: skip
+    return lambda: RRVQVAE(config)
 
 
 def sound(quantizer: str, context: int) -> Callable[[], Model]:
@@ -70,6 +88,11 @@ MODELS: dict[str, Callable[[], Model]] = {
     "HR-VQVAE, by the gradient": lambda: HRVQVAE(
         HRVQVAEConfig(4, (3, 2), dim=3, width=8, blocks=1, ema_decay=0)
     ),
+    "RRVQ-VAE, five grids": rrvq_vae((32, 16, 8, 4, 2), (1, 1, 1, 1, 1), ladder_blocks=1),
+    "RRVQ-VAE, learned priors": rrvq_vae((8, 2), (2, 3), top="learned", context=4),
+    "RRVQ-VAE, direct and fixed": rrvq_vae((8, 4), (1, 1), "direct", "fixed"),
+    "RRVQ-VAE, direct and learnt": rrvq_vae((4, 2), (1, 1), "direct", top="learned"),
+    "rVQ-VAE": rrvq_vae((4,), (1,), sigma="fixed"),
     "sound": sound("stochastic", 4),
     "sound, moving averages, static tables": sound("ema", 0),
 }

@@ -1,0 +1,238 @@
+"""The networks of an RRVQ-VAE (App. C) and the configuration that shapes them.
+
+All convolutions are weight-normalised, all nonlinearities ELU, as in Kingma et al. (2016). `enc`,
+`dec`, `ladder` and `strap` are the paper's names; where it leaves room, what was taken:
+
+- `dec` enlarges the picture's side before the strap of the finer layer reads it, so that straps
+  keep the side; in the paper straps enlarge too. Both see the same layers.
+- enc and dec between two layers are `blocks` residual blocks. At a change of grid one more block
+  stands before (enc) or after them, with a strided or transposed convolution inside and a pooled
+  or repeated identity.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hqcodec.errors import HqcodecError
+
+BRANCH = 0.1  # gain of a residual branch when training starts: 32 layers stay near the identity
+
+
+@dataclass(frozen=True)
+class RRVQConfig:
+    """The hierarchy and how it is trained; the defaults are L = 5 on CIFAR-10 (App. F)."""
+
+    resolutions: tuple[int, ...] = (32, 16, 8, 4, 2)  # strides, falling powers of two >= 2
+    chain: tuple[int, ...] = (1, 1, 1, 1, 1)  # layers at each resolution
+    codebook: tuple[int, ...] = (256, 256, 256, 256, 256)  # K of each layer
+    dim: int = 128  # d_e, of a code vector
+    width: int = 256  # channels of the backbones
+    blocks: int = 4  # residual blocks between two layers; 1 in the paper's L = 32
+    ladder_blocks: int = 4  # in each ladder and strap, before a convolution; 0 in L = 32
+    parameterisation: str = "embed"  # of p(z_l|z_>l), "embed" (eq 7) or "direct"; Table G.1
+    sigma: str = "learnt"  # or "fixed" to 1; Table G.1
+    top: str = "uniform"  # p(z_L), or "learned"
+    free_bits: float = 0.0  # nats of KL a code that cost nothing; of each layer's mean
+    temperature: float = 1.0  # tau of the Gumbel-softmax at the start
+    last_temperature: float = 0.5  # the least it falls to
+    temperature_decay: float = 1e-3  # tau = temperature * exp(-decay * step)
+    context: int = 0  # hidden channels of the learned integer prior; 0: static tables
+
+    def __post_init__(self) -> None:
+        """Refuse a hierarchy that does not fit together."""
+        strides = self.resolutions
+        powers = all(s >= 2 and s & (s - 1) == 0 for s in strides)
+        if not powers or list(strides) != sorted(set(strides), reverse=True) or not strides:
+            raise HqcodecError(f"resolutions {strides}; want falling powers of two, 2 or more")
+        if len(self.chain) != len(strides) or min(self.chain) < 1:
+            raise HqcodecError(f"chain {self.chain}; want one number >= 1 for each of {strides}")
+        if len(self.codebook) != sum(self.chain) or min(self.codebook) < 2:
+            raise HqcodecError(
+                f"codebook {self.codebook}; want {sum(self.chain)} sizes of 2 codes or more"
+            )
+        for key, known in (
+            ("parameterisation", ("embed", "direct")),
+            ("sigma", ("learnt", "fixed")),
+            ("top", ("uniform", "learned")),
+        ):
+            if (value := getattr(self, key)) not in known:
+                raise HqcodecError(f'{key} {value!r}; want "{known[0]}" or "{known[1]}"')
+        if min(self.dim, self.width, self.blocks) < 1:
+            raise HqcodecError("dim, width and blocks; want >= 1")
+        if min(self.ladder_blocks, self.free_bits, self.temperature_decay, self.context) < 0:
+            raise HqcodecError("ladder_blocks, free_bits, temperature_decay, context; want >= 0")
+        if not 0 < self.last_temperature <= self.temperature:
+            found = f"{self.temperature} to {self.last_temperature}"
+            raise HqcodecError(f"temperature {found}; want it to fall, and to stay above 0")
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """The stride of each layer, coarse to fine."""
+        pairs = zip(self.resolutions, self.chain, strict=True)
+        return tuple(stride for stride, count in pairs for _ in range(count))
+
+
+class Conv(nn.Conv2d):
+    """A weight-normalised convolution of odd kernel: weight = gain * v / |v|, a gain an output."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
+        """[B,inputs,h,w] -> [B,outputs,h/stride,w/stride]; sides are multiples of the stride."""
+        super().__init__(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
+        norm = self.weight.detach().flatten(1).norm(dim=1)
+        self.gain = nn.Parameter(norm)  # so that it starts as torch does
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,inputs,h,w] -> [B,outputs,h/stride,w/stride]."""
+        direction = F.normalize(self.weight.flatten(1), dim=1).view_as(self.weight)
+        weight = direction * self.gain[:, None, None, None]
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding)
+
+
+class Up(nn.ConvTranspose2d):
+    """A weight-normalised transposed convolution: [B,inputs,h,w] -> [B,outputs,2h,2w]."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Its kernel has 4 x 4 taps, of which each pixel sees 2 x 2."""
+        super().__init__(inputs, outputs, 4, stride=2, padding=1)
+        norm = self.weight.detach().movedim(0, 1).flatten(1).norm(dim=1)
+        self.gain = nn.Parameter(norm)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """[B,inputs,h,w] -> [B,outputs,2h,2w]."""
+        direction = F.normalize(self.weight, dim=(0, 2, 3))  # type: ignore[arg-type]
+        weight = direction * self.gain[:, None, None]
+        return F.conv_transpose2d(x, weight, self.bias, self.stride, self.padding)
+
+
+class Block(nn.Module):
+    """x + conv(ELU(conv(ELU(x)))); `scale` -1 halves the sides, 1 doubles them."""
+
+    def __init__(self, width: int, scale: int = 0) -> None:
+        """[B,width,h,w] -> the same, or [B,width,h/2,w/2], or [B,width,2h,2w]."""
+        super().__init__()
+        self.scale = scale
+        self.first = Up(width, width) if scale > 0 else Conv(width, width, 3, 2 if scale else 1)
+        self.second = Conv(width, width)
+        with torch.no_grad():
+            self.second.gain.mul_(BRANCH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,width,h,w] -> see `__init__`."""
+        change: Tensor = self.second(F.elu(self.first(F.elu(x))))
+        if self.scale < 0:
+            x = F.avg_pool2d(x, 2)
+        elif self.scale:
+            x = F.interpolate(x, scale_factor=2)
+        return x + change
+
+
+def halvings(coarse: int, fine: int) -> int:
+    """How often the side halves from stride `fine` to stride `coarse`."""
+    return coarse.bit_length() - fine.bit_length()
+
+
+def branch(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
+    """A ladder or strap: a convolution, behind residual blocks at the wider side if there are any.
+
+    [B,inputs,h,w] -> [B,outputs,h,w]
+    """
+    if inputs >= outputs:
+        return nn.Sequential(*(Block(inputs) for _ in range(blocks)), Conv(inputs, outputs))
+    return nn.Sequential(Conv(inputs, outputs), *(Block(outputs) for _ in range(blocks)))
+
+
+class Encoder(nn.Module):
+    """What only encoding needs: the backbone of enc networks, and q's ladders and straps."""
+
+    def __init__(self, config: RRVQConfig) -> None:
+        """Shaped by the configuration."""
+        super().__init__()
+        strides, width = config.strides, config.width
+        self.stem = Conv(3, width, 3, 2)
+        stacks = [
+            nn.Sequential(
+                *(Block(width, -1) for _ in range(halvings(coarser, finer))),
+                *(Block(width) for _ in range(config.blocks)),
+            )
+            for finer, coarser in pairwise((2, *reversed(strides)))
+        ]
+        self.enc = nn.ModuleList(stacks)  # fine to coarse, as they run
+        shape = config.width, config.dim, config.ladder_blocks
+        self.ladder = nn.ModuleList(branch(*shape) for _ in strides)  # coarse to fine
+        self.strap = nn.ModuleList(branch(*shape) for _ in strides)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The backbone: [B,3,H,W] in 0..1 -> [B,width,h,w] a layer, coarse to fine."""
+        features = [self.stem(2 * x - 1)]
+        for stack in self.enc:
+            features.append(stack(features[-1]))
+        return features[:0:-1]
+
+    def embedding(self, layer: int, state: Tensor, feature: Tensor) -> Tensor:
+        """e_phi of eq 6, the sum of ladder and strap: two of [B,width,h,w] -> [B,dim,h,w]."""
+        e: Tensor = self.ladder[layer](feature) + self.strap[layer](state)
+        return e
+
+
+class Generator(nn.Module):
+    """The generative backbone: p's ladders and straps and the dec networks between layers."""
+
+    def __init__(self, config: RRVQConfig) -> None:
+        """Shaped by the configuration."""
+        super().__init__()
+        width, blocks = config.width, config.ladder_blocks
+        self.start = nn.Parameter(0.1 * torch.randn(width))  # d_{L+1} of App. C
+        direct = config.parameterisation == "direct"
+        uniform = 1 if config.top == "uniform" else 0
+        self.first = uniform  # the first layer that has a strap
+        self.strap = nn.ModuleList(
+            branch(width, size if direct else config.dim, blocks)
+            for size in config.codebook[uniform:]
+        )
+        self.ladder = nn.ModuleList(branch(config.dim, width, blocks) for _ in config.codebook)
+        self.dec = nn.ModuleList(_dec(config))
+
+    def embedding(self, layer: int, state: Tensor) -> Tensor:
+        """e_theta of eq 7, or logits: [B,width,h,w] -> [B,dim,h,w] or, if direct, [B,K,h,w]."""
+        e: Tensor = self.strap[layer - self.first](state)
+        return e
+
+    def advance(self, layer: int, state: Tensor, z: Tensor) -> Tensor:
+        """What the next layer sees: d [B,width,h,w], z [B,dim,h,w] -> [B,width,h',w']."""
+        state = state + self.ladder[layer](z)
+        return self.dec[layer](state) if layer < len(self.dec) else state
+
+
+def _dec(config: RRVQConfig) -> Iterator[nn.Sequential]:
+    """One between every two layers."""
+    for coarse, fine in pairwise(config.strides):
+        yield nn.Sequential(
+            *(Block(config.width, 1) for _ in range(halvings(coarse, fine))),
+            *(Block(config.width) for _ in range(config.blocks)),
+        )
+
+
+class Decoder(nn.Module):
+    """What only showing needs: dec_1, and the scale of the likelihood."""
+
+    def __init__(self, config: RRVQConfig) -> None:
+        """Shaped by the configuration."""
+        super().__init__()
+        width = config.width
+        self.net = nn.Sequential(
+            *(Block(width) for _ in range(config.blocks)),
+            *(Block(width, 1) for _ in range(halvings(config.strides[-1], 2))),
+            nn.ELU(),
+            Up(width, 3),
+        )
+        self.log_scale = nn.Parameter(torch.full((3,), -2.0))  # one a channel of the picture
+
+    def forward(self, state: Tensor) -> Tensor:
+        """[B,width,h,w] -> mean [B,3,H,W], about 0..1."""
+        y: Tensor = self.net(state)
+        return (y.float() + 1) / 2
