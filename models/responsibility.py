@@ -36,9 +36,9 @@ class Responsibility(nn.Module):
 
         Of the square (e - mean)^2 / variance, the sum over dimensions is three matrix products.
         """
-        e = e.float().clamp(-LIMIT, LIMIT).movedim(1, -1)  # [B,h,w,dim]
-        log_variance = self.log_variance.float().clamp(*LOG_VARIANCE)
-        precision, mean = (-log_variance).exp(), self.mean.float()
+        e = wide(e).clamp(-LIMIT, LIMIT).movedim(1, -1)  # [B,h,w,dim]
+        log_variance = wide(self.log_variance).clamp(*LOG_VARIANCE)
+        precision, mean = (-log_variance).exp(), wide(self.mean)
         constant = (mean.square() * precision + log_variance).sum(1)  # [K]
         logits = e @ (mean * precision).T - (e.square() @ precision.T + constant) / 2
         return logits.log_softmax(-1).movedim(-1, 1)
@@ -50,6 +50,11 @@ class Responsibility(nn.Module):
     def mixture(self, weights: Tensor) -> Tensor:
         """The means, weighted; of a one-hot, `lookup`: [B,K,h,w] -> [B,dim,h,w]."""
         return (weights.movedim(1, -1) @ self.mean).movedim(-1, 1)
+
+
+def wide(x: Tensor) -> Tensor:
+    """At least float32, whatever autocast made of it; a model made float64 stays that."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def relax(log_p: Tensor, temperature: float) -> Tensor:

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hqcodec.errors import HqcodecError
+from hqcodec.models.responsibility import wide
 
 BRANCH = 0.1  # gain of a residual branch when training starts: 32 layers stay near the identity
 
@@ -235,4 +236,4 @@ class Decoder(nn.Module):
     def forward(self, state: Tensor) -> Tensor:
         """[B,width,h,w] -> mean [B,3,H,W], about 0..1."""
         y: Tensor = self.net(state)
-        return (y.float() + 1) / 2
+        return (wide(y) + 1) / 2

@@ -23,7 +23,7 @@ from hqcodec.models.base import Batch, Layer, Model, lpips_terms, mix
 from hqcodec.models.logistic import log_prob, to_levels
 from hqcodec.models.prior import Prior
 from hqcodec.models.quantize import perplexity
-from hqcodec.models.responsibility import Responsibility, divergence, named
+from hqcodec.models.responsibility import Responsibility, divergence, named, wide
 from hqcodec.models.rrvq_ladder import Decoder, Encoder, Generator
 from hqcodec.models.rrvq_ladder import RRVQConfig as RRVQConfig
 
@@ -63,7 +63,7 @@ class RRVQVAE(Model):
             return state.new_full((B, size, h, w), -math.log(size), dtype=torch.float32)
         e = self.generator.embedding(layer, state)
         if self.config.parameterisation == "direct":
-            return e.float().log_softmax(1)
+            return wide(e).log_softmax(1)
         return self.codebook(layer).forward(e)
 
     def features(self, x: Tensor) -> list[Tensor]:
@@ -86,7 +86,7 @@ class RRVQVAE(Model):
     def likelihood(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log scale [B,3,H,W] of each pixel's logistic, after the last layer."""
         mean: Tensor = self.decoder(state)
-        return mean, self.decoder.log_scale.float()[:, None, None].expand_as(mean)
+        return mean, wide(self.decoder.log_scale)[:, None, None].expand_as(mean)
 
     @torch.no_grad()
     def encode(self, x: Tensor, layers: int | None = None) -> list[Tensor]:
