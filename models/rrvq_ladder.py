@@ -20,7 +20,10 @@ from torch import Tensor, nn
 
 from hqcodec.errors import HqcodecError
 
-BRANCH = 0.1  # gain of a residual branch when training starts: 32 layers stay near the identity
+LOG_SCALE = -2.5  # of the likelihood before it is set from pictures: 21 of 256 levels
+BRANCH = 0.1  # deviation of a residual branch at the start: 32 layers stay near the identity
+TINY = 1e-4  # deviation of a channel that counts as constant
+PICTURE = 0.3  # deviation of what becomes a picture of -1..1
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class RRVQConfig:
     temperature: float = 1.0  # tau of the Gumbel-softmax at the start
     last_temperature: float = 0.5  # the least it falls to
     temperature_decay: float = 1e-3  # tau = temperature * exp(-decay * step)
+    decoder_scale: str = "global"  # of the likelihood, one a channel; "predicted": one a pixel
     context: int = 0  # hidden channels of the learned integer prior; 0: static tables
 
     def __post_init__(self) -> None:
@@ -59,6 +63,7 @@ class RRVQConfig:
             ("parameterisation", ("embed", "direct")),
             ("sigma", ("learnt", "fixed")),
             ("top", ("uniform", "learned")),
+            ("decoder_scale", ("global", "predicted")),
         ):
             if (value := getattr(self, key)) not in known:
                 raise HqcodecError(f'{key} {value!r}; want "{known[0]}" or "{known[1]}"')
@@ -83,8 +88,8 @@ class Conv(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
         """[B,inputs,h,w] -> [B,outputs,h/stride,w/stride]; sides are multiples of the stride."""
         super().__init__(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
-        norm = self.weight.detach().flatten(1).norm(dim=1)
-        self.gain = nn.Parameter(norm)  # so that it starts as torch does
+        self.gain = nn.Parameter(self.weight.detach().flatten(1).norm(dim=1))
+        self.deviation = 1.0  # of its outputs after a data-dependent start
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,inputs,h,w] -> [B,outputs,h/stride,w/stride]."""
@@ -99,14 +104,14 @@ class Up(nn.ConvTranspose2d):
     def __init__(self, inputs: int, outputs: int) -> None:
         """Its kernel has 4 x 4 taps, of which each pixel sees 2 x 2."""
         super().__init__(inputs, outputs, 4, stride=2, padding=1)
-        norm = self.weight.detach().movedim(0, 1).flatten(1).norm(dim=1)
-        self.gain = nn.Parameter(norm)
+        self.gain = nn.Parameter(self.weight.detach().movedim(0, 1).flatten(1).norm(dim=1))
+        self.deviation = 1.0
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """[B,inputs,h,w] -> [B,outputs,2h,2w]."""
         direction = F.normalize(self.weight, dim=(0, 2, 3))  # type: ignore[arg-type]
         weight = direction * self.gain[:, None, None]
-        return F.conv_transpose2d(x, weight, self.bias, self.stride, self.padding)
+        return F.conv_transpose2d(x, weight, self.bias, stride=2, padding=1)
 
 
 class Block(nn.Module):
@@ -118,8 +123,7 @@ class Block(nn.Module):
         self.scale = scale
         self.first = Up(width, width) if scale > 0 else Conv(width, width, 3, 2 if scale else 1)
         self.second = Conv(width, width)
-        with torch.no_grad():
-            self.second.gain.mul_(BRANCH)
+        self.second.deviation = BRANCH
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,width,h,w] -> see `__init__`."""
@@ -129,6 +133,22 @@ class Block(nn.Module):
         elif self.scale:
             x = F.interpolate(x, scale_factor=2)
         return x + change
+
+
+def start(module: Conv | Up, _: object, y: Tensor) -> Tensor:
+    """A forward hook: centre and rescale what a convolution gives, [B,C,h,w], on its first batch.
+
+    The data-dependent start of weight normalisation (Salimans and Kingma 2016). Channels that do
+    not vary stay as they are.
+    """
+    assert module.bias is not None
+    deviation, mean = torch.std_mean(y, (0, 2, 3), correction=0)
+    varies = deviation > TINY
+    factor = torch.where(varies, module.deviation / deviation.clamp(min=TINY), 1)
+    mean = torch.where(varies, mean, 0)
+    module.gain.mul_(factor)
+    module.bias.copy_((module.bias - mean) * factor)
+    return (y - mean[:, None, None]) * factor[:, None, None]
 
 
 def halvings(coarse: int, fine: int) -> int:
@@ -228,11 +248,16 @@ class Decoder(nn.Module):
             *(Block(width) for _ in range(config.blocks)),
             *(Block(width, 1) for _ in range(halvings(config.strides[-1], 2))),
             nn.ELU(),
-            Up(width, 3),
+            Up(width, 6 if config.decoder_scale == "predicted" else 3),
         )
-        self.log_scale = nn.Parameter(torch.full((3,), -2.0))  # one a channel of the picture
+        last = self.net[-1]
+        assert isinstance(last, Up)
+        last.deviation = PICTURE
+        self.log_scale = nn.Parameter(torch.full((3,), LOG_SCALE))  # one a channel of the picture
 
-    def forward(self, state: Tensor) -> Tensor:
-        """[B,width,h,w] -> mean [B,3,H,W], about 0..1."""
-        y: Tensor = self.net(state)
-        return (y.float() + 1) / 2
+    def forward(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """[B,width,h,w] -> mean, about 0..1, and log scale of each pixel, both [B,3,H,W]."""
+        y: Tensor = self.net(state).float()
+        mean = (y[:, :3] + 1) / 2
+        log_scale = self.log_scale.float()[:, None, None].expand_as(mean)
+        return mean, log_scale + y[:, 3:] if y.shape[1] > 3 else log_scale
