@@ -117,6 +117,12 @@ class RRVQVAE(Model):
         x_hat = self.likelihood(state)[0].clamp(0, 1)
         return x_hat if size is None else x_hat[..., : size[0], : size[1]]
 
+    @torch.no_grad()
+    def log_prior(self, codes: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """log p(z_l | z_>l) of layer len(codes), eq 7, nats: [B,K,h,w]."""
+        state = self.follow(codes) if codes else self.start(1, size)
+        return self.prior(state, len(codes))
+
     def follow(self, codes: Sequence[Tensor]) -> Tensor:
         """The state behind codes [B,1,h,w] of the coarsest layers, one at least."""
         (B, _, h, w), stride = codes[0].shape, self.stride
