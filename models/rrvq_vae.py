@@ -25,8 +25,9 @@ from hqcodec.models.logistic import log_prob, to_levels
 from hqcodec.models.prior import Prior
 from hqcodec.models.quantize import perplexity
 from hqcodec.models.responsibility import Responsibility, divergence, named
-from hqcodec.models.rrvq_ladder import Conv, Decoder, Encoder, Generator, Up, start
+from hqcodec.models.rrvq_ladder import Decoder, Encoder, Generator
 from hqcodec.models.rrvq_ladder import RRVQConfig as RRVQConfig
+from hqcodec.models.weight_norm import Conv, Up, start
 
 SAMPLE = 64  # pictures that one step of counting looks at
 SCALE_RATE = 10  # learning rate of the likelihood's scale, relative to all others
