@@ -115,6 +115,14 @@ class Model(nn.Module, ABC):
         """
         return None
 
+    def log_prior(self, codes: Sequence[Tensor], size: tuple[int, int]) -> Tensor | None:
+        """log p of layer len(codes) by the model's own generative path, in floating point.
+
+        codes: the coarser layers, [B,1,h,w] each; size: (H, W) of the picture, B is 1 if there are
+        no codes. Nats [B,K,h,w], or None if all that the family has is its tables.
+        """
+        return None
+
     @property
     def default_layers(self) -> int:
         """How many layers a file gets unless somebody says."""

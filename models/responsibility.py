@@ -14,7 +14,7 @@ from torch import Tensor, nn
 # What exp() of float32 and sums of 1e9 of them stand: an embedding, and a variance's logarithm.
 LIMIT = 1e4
 LOG_VARIANCE = -8.0, 8.0
-SPREAD = 0.5  # of the means when training starts: neighbours' responsibilities overlap
+SPREAD = 0.3  # of the means when training starts: neighbours' responsibilities overlap
 
 
 class Responsibility(nn.Module):
@@ -69,8 +69,8 @@ def sample(log_p: Tensor) -> Tensor:
 
 def gumbel(like: Tensor) -> Tensor:
     """Standard Gumbel noise in the shape of `like`."""
-    tiny = torch.finfo(torch.float32).tiny  # the exponential may draw 0, whose logarithm is -inf
-    return -torch.empty_like(like, dtype=torch.float32).exponential_().clamp(min=tiny).log()
+    u = torch.rand(like.shape, device=like.device)  # multiples of 2^-24 below 1, perhaps 0
+    return -(-torch.log1p(-u)).clamp(min=2.0**-25).log()
 
 
 def divergence(log_q: Tensor, log_p: Tensor) -> Tensor:

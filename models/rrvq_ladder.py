@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hqcodec.errors import HqcodecError
 from hqcodec.models.responsibility import wide
+from hqcodec.models.weight_norm import Block, Conv, Up
 
-BRANCH = 0.1  # gain of a residual branch when training starts: 32 layers stay near the identity
+LOG_SCALE = -2.5  # of the likelihood before it is set from pictures: 21 of 256 levels
+PICTURE = 0.3  # deviation of what becomes a picture of -1..1
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class RRVQConfig:
     temperature: float = 1.0  # tau of the Gumbel-softmax at the start
     last_temperature: float = 0.5  # the least it falls to
     temperature_decay: float = 1e-3  # tau = temperature * exp(-decay * step)
+    decoder_scale: str = "global"  # of the likelihood, one a channel; "predicted": one a pixel
     context: int = 0  # hidden channels of the learned integer prior; 0: static tables
 
     def __post_init__(self) -> None:
@@ -60,6 +62,7 @@ class RRVQConfig:
             ("parameterisation", ("embed", "direct")),
             ("sigma", ("learnt", "fixed")),
             ("top", ("uniform", "learned")),
+            ("decoder_scale", ("global", "predicted")),
         ):
             if (value := getattr(self, key)) not in known:
                 raise HqcodecError(f'{key} {value!r}; want "{known[0]}" or "{known[1]}"')
@@ -76,60 +79,6 @@ class RRVQConfig:
         """The stride of each layer, coarse to fine."""
         pairs = zip(self.resolutions, self.chain, strict=True)
         return tuple(stride for stride, count in pairs for _ in range(count))
-
-
-class Conv(nn.Conv2d):
-    """A weight-normalised convolution of odd kernel: weight = gain * v / |v|, a gain an output."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
-        """[B,inputs,h,w] -> [B,outputs,h/stride,w/stride]; sides are multiples of the stride."""
-        super().__init__(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
-        norm = self.weight.detach().flatten(1).norm(dim=1)
-        self.gain = nn.Parameter(norm)  # so that it starts as torch does
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B,inputs,h,w] -> [B,outputs,h/stride,w/stride]."""
-        direction = F.normalize(self.weight.flatten(1), dim=1).view_as(self.weight)
-        weight = direction * self.gain[:, None, None, None]
-        return F.conv2d(x, weight, self.bias, self.stride, self.padding)
-
-
-class Up(nn.ConvTranspose2d):
-    """A weight-normalised transposed convolution: [B,inputs,h,w] -> [B,outputs,2h,2w]."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        """Its kernel has 4 x 4 taps, of which each pixel sees 2 x 2."""
-        super().__init__(inputs, outputs, 4, stride=2, padding=1)
-        norm = self.weight.detach().movedim(0, 1).flatten(1).norm(dim=1)
-        self.gain = nn.Parameter(norm)
-
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """[B,inputs,h,w] -> [B,outputs,2h,2w]."""
-        direction = F.normalize(self.weight, dim=(0, 2, 3))  # type: ignore[arg-type]
-        weight = direction * self.gain[:, None, None]
-        return F.conv_transpose2d(x, weight, self.bias, self.stride, self.padding)
-
-
-class Block(nn.Module):
-    """x + conv(ELU(conv(ELU(x)))); `scale` -1 halves the sides, 1 doubles them."""
-
-    def __init__(self, width: int, scale: int = 0) -> None:
-        """[B,width,h,w] -> the same, or [B,width,h/2,w/2], or [B,width,2h,2w]."""
-        super().__init__()
-        self.scale = scale
-        self.first = Up(width, width) if scale > 0 else Conv(width, width, 3, 2 if scale else 1)
-        self.second = Conv(width, width)
-        with torch.no_grad():
-            self.second.gain.mul_(BRANCH)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B,width,h,w] -> see `__init__`."""
-        change: Tensor = self.second(F.elu(self.first(F.elu(x))))
-        if self.scale < 0:
-            x = F.avg_pool2d(x, 2)
-        elif self.scale:
-            x = F.interpolate(x, scale_factor=2)
-        return x + change
 
 
 def halvings(coarse: int, fine: int) -> int:
@@ -229,11 +178,16 @@ class Decoder(nn.Module):
             *(Block(width) for _ in range(config.blocks)),
             *(Block(width, 1) for _ in range(halvings(config.strides[-1], 2))),
             nn.ELU(),
-            Up(width, 3),
+            Up(width, 6 if config.decoder_scale == "predicted" else 3),
         )
-        self.log_scale = nn.Parameter(torch.full((3,), -2.0))  # one a channel of the picture
+        last = self.net[-1]
+        assert isinstance(last, Up)
+        last.deviation = PICTURE
+        self.log_scale = nn.Parameter(torch.full((3,), LOG_SCALE))  # one a channel of the picture
 
-    def forward(self, state: Tensor) -> Tensor:
-        """[B,width,h,w] -> mean [B,3,H,W], about 0..1."""
-        y: Tensor = self.net(state)
-        return (wide(y) + 1) / 2
+    def forward(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """[B,width,h,w] -> mean, about 0..1, and log scale of each pixel, both [B,3,H,W]."""
+        y = wide(self.net(state))
+        mean = (y[:, :3] + 1) / 2
+        log_scale = wide(self.log_scale)[:, None, None].expand_as(mean)
+        return mean, log_scale + y[:, 3:] if y.shape[1] > 3 else log_scale

@@ -12,7 +12,8 @@ exact on every machine; the model's own p, in floating point, is what eq 5 train
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +27,10 @@ from hqcodec.models.quantize import perplexity
 from hqcodec.models.responsibility import Responsibility, divergence, named, wide
 from hqcodec.models.rrvq_ladder import Decoder, Encoder, Generator
 from hqcodec.models.rrvq_ladder import RRVQConfig as RRVQConfig
+from hqcodec.models.weight_norm import Conv, Up, start
 
 SAMPLE = 64  # pictures that one step of counting looks at
+SCALE_RATE = 10  # learning rate of the likelihood's scale, relative to all others
 
 
 class RRVQVAE(Model):
@@ -85,8 +88,8 @@ class RRVQVAE(Model):
 
     def likelihood(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log scale [B,3,H,W] of each pixel's logistic, after the last layer."""
-        mean: Tensor = self.decoder(state)
-        return mean, wide(self.decoder.log_scale)[:, None, None].expand_as(mean)
+        found: tuple[Tensor, Tensor] = self.decoder(state)
+        return found
 
     @torch.no_grad()
     def encode(self, x: Tensor, layers: int | None = None) -> list[Tensor]:
@@ -114,6 +117,12 @@ class RRVQVAE(Model):
             state = self.advance_soft(state, layer, self.prior(state, layer).exp())
         x_hat = self.likelihood(state)[0].clamp(0, 1)
         return x_hat if size is None else x_hat[..., : size[0], : size[1]]
+
+    @torch.no_grad()
+    def log_prior(self, codes: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """log p(z_l | z_>l) of layer len(codes), eq 7, nats: [B,K,h,w]."""
+        state = self.follow(codes) if codes else self.start(1, size)
+        return self.prior(state, len(codes))
 
     def follow(self, codes: Sequence[Tensor]) -> Tensor:
         """The state behind codes [B,1,h,w] of the coarsest layers, one at least."""
@@ -169,6 +178,29 @@ class RRVQVAE(Model):
         """What the learned integer prior says, or static tables if the config has no context."""
         return self.integer_prior.tables(codes, current)
 
+    @torch.no_grad()
+    def initialize(self, x: Tensor, loaded: Collection[str] = ()) -> None:
+        """Scale every convolution, and the likelihood, to pictures [N,3,H,W].
+
+        loaded: if there is any, nothing is changed.
+        """
+        if loaded:
+            return
+        x = self.pad(x[:SAMPLE])
+        convolutions = [module for module in self.modules() if isinstance(module, Conv | Up)]
+        hooks = [module.register_forward_hook(start) for module in convolutions]
+        features, state = self.features(x), self.start(len(x), (x.shape[2], x.shape[3]))
+        for layer in range(len(self.layers)):
+            self.prior(state, layer)
+            weights = responsibility.relax(self.posterior(state, features, layer), 1.0)
+            state = self.advance_soft(state, layer, weights)
+        mean, _ = self.likelihood(state)
+        for hook in hooks:
+            hook.remove()
+        # of a logistic with the deviation of the error
+        deviation = (mean - x).square().mean((0, 2, 3)).sqrt()
+        self.decoder.log_scale.copy_((deviation * math.sqrt(3) / math.pi).log())
+
     def calibrate(self, x: Tensor) -> None:
         """Count the codes of pictures [N,3,H,W] for the static tables, anew."""
         self.integer_prior.calibrate(map(self.encode, torch.split(x, SAMPLE)))
@@ -196,6 +228,12 @@ class RRVQVAE(Model):
         """What the bound is made of, bits a picture: of x given z [B], KL of each layer [B,L]."""
         divergences, _, log_likelihood = self._draw(x)
         return -log_likelihood / math.log(2), divergences / math.log(2)
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """The likelihood's scale at a rate of its own: it has to move by units, not by tenths."""
+        scale = self.decoder.log_scale
+        rest = [p for p in self.parameters() if p is not scale]
+        return [{"params": rest, "lr": lr}, {"params": [scale], "lr": SCALE_RATE * lr}]
 
     def codebook(self, layer: int) -> Responsibility:
         """The codebook of a layer."""
@@ -231,7 +269,8 @@ class RRVQVAE(Model):
     def _descend(self, features: Sequence[Tensor], layers: int | None = None) -> list[Tensor]:
         """The most likely codes, coarse to fine, of as many layers."""
         B, _, h, w = features[0].shape
-        state, codes = self.start(B, (h * self.stride, w * self.stride)), []
+        state = self.start(B, (h * self.stride, w * self.stride))
+        codes: list[Tensor] = []
         for layer in range(len(self.layers))[:layers]:
             if codes:
                 state = self.advance(state, layer - 1, codes[-1])

@@ -1,7 +1,9 @@
 """New pictures and sounds from a model's own probabilities: codes drawn as they are coded.
 
-Ancestral sampling of P(z_1) P(z_2 | z_1) ...: the entropy coder's tables are the distribution, so
-every model that can be a codec can be sampled, and what is drawn shows what its tables know.
+Ancestral sampling of P(z_1) P(z_2 | z_1) ... A model that is generative by itself draws a layer at
+once from its own conditional distribution. For all others the entropy coder's tables are the
+distribution: every model that can be a codec can be sampled, and what is drawn shows what its
+tables know.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,6 +40,13 @@ def sample(
     codes = [layer[0].cpu() for layer in given[:wanted]]
     for n in range(len(codes), wanted):
         current = torch.zeros(model.code_shape(n, size), dtype=torch.int64)
+        device = next(model.parameters()).device
+        own = model.log_prior([layer[None].to(device) for layer in codes], size)
+        if own is not None:
+            rows = (own[0].cpu() / temperature).softmax(0).flatten(1).T  # [h*w,K]
+            drawn = torch.multinomial(rows, 1, generator=generator)
+            codes.append(drawn.view_as(current))
+            continue
         for batch in model.tables(codes, current):
             p = (batch.frequencies + 1).pow(1 / temperature)
             rows = p.expand(len(batch.where), -1)

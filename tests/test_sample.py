@@ -12,6 +12,7 @@ from hqcodec.cli.main import app
 from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
 from hqcodec.models.hq_vae import HQVAE
+from hqcodec.models.rrvq_vae import RRVQVAE, RRVQConfig
 from hqcodec.models.sample import draw, sample
 from tones import small_sound
 
@@ -44,6 +45,24 @@ def test_a_low_temperature_keeps_to_the_likeliest_code(model: HQVAE) -> None:
         float((sample(model, (32, 32), 2, t)[1] == 2).float().mean()) for t in (0.05, 1.0, 20.0)
     ]
     assert often[0] == 1.0 and 0.2 < often[1] < 0.4 and often[2] < 0.2
+
+
+def test_a_generative_model_draws_from_its_own_conditional_distributions() -> None:
+    torch.manual_seed(0)
+    config = RRVQConfig((4, 2), (1, 1), (3, 4), dim=3, width=6, blocks=1, ladder_blocks=0)
+    model = RRVQVAE(config).eval()
+    strap = model.generator.strap[0][-1]  # type: ignore[index]
+    with torch.no_grad():
+        strap.gain.zero_()  # type: ignore[operator, union-attr]
+        strap.bias.copy_(torch.tensor([1.0, -1.0, 0.5]))  # type: ignore[operator, union-attr]
+    codes = sample(model, (256, 256))
+    assert [tuple(layer.shape) for layer in codes] == [(1, 1, 64, 64), (1, 1, 128, 128)]
+    found = [layer.flatten().bincount() / layer.numel() for layer in codes]
+    assert found[0].tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
+    expected = model.log_prior(codes[:1], (256, 256)).exp()[0, :, 0, 0]
+    assert found[1].tolist() == pytest.approx(expected.tolist(), abs=0.02)
+    cold = sample(model, (256, 256), temperature=1e-3)
+    assert cold[1].unique().tolist() == [int(expected.argmax())]
 
 
 def test_the_seed_decides_and_given_codes_stay(model: HQVAE) -> None:
