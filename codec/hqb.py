@@ -29,6 +29,7 @@ SAFE = 2  # words: with fewer, what the coder popped it could not push back
 
 _HEADER = struct.Struct("<3sB8s6I")
 _CRC = struct.Struct("<I")
+HEADER_SIZE = _HEADER.size + _CRC.size
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ def read(blob: bytes) -> Bundle:
     """Inverse of `write`; raise FormatError, never anything else, on bad input."""
     if blob[: len(MAGIC)] != MAGIC:
         raise FormatError("not a .hqb file: it does not begin with HQB")
-    if len(blob) < _HEADER.size + _CRC.size:
+    if len(blob) < HEADER_SIZE:
         raise FormatError(f"cut off within the header, after {len(blob)} bytes")
-    header, body = blob[: _HEADER.size], blob[_HEADER.size + _CRC.size :]
+    header, body = blob[: _HEADER.size], blob[HEADER_SIZE:]
     _, version, weights, count, height, width, start, words, crc = _HEADER.unpack(header)
     if version != VERSION:
         raise FormatError(f"format version {version}; this hqcodec reads {VERSION}")
