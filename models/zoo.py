@@ -27,6 +27,7 @@ FAMILIES = {
     "hq_vae": ("hqcodec.models.hq_vae", "HQVAEConfig", "HQVAE"),
     "hr_vqvae": ("hqcodec.models.hr_vqvae", "HRVQVAEConfig", "HRVQVAE"),
     "hqa": ("hqcodec.models.hqa", "HQAConfig", "HQA"),
+    "hd_vae": ("hqcodec.models.hd_vae", "HDVAEConfig", "HDVAE"),
     "sound": ("hqcodec.models.sound", "SoundConfig", "Sound"),
 }
 SOUNDS = ("sound",)  # families that code sound; all others code pictures

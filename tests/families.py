@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hqcodec.models.base import Model
+from hqcodec.models.hd_vae import HDVAE, HDVAEConfig
 from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
 from hqcodec.models.hqa import HQA, HQAConfig
 from hqcodec.models.hr_vqvae import HRVQVAE, HRVQVAEConfig
@@ -38,6 +39,14 @@ def hqa(context: int) -> Callable[[], Model]:
         (5, 6, 7), (8, 6, 4), (8, 6, 4), (0.0, 0.5, 0.5), dim=3, level_steps=2, context=context
     )
     return lambda: HQA(config)
+
+
+def hd_vae(architecture: str, units: tuple[int, ...], context: int = 0) -> Callable[[], Model]:
+    config = HDVAEConfig(
+        architecture, units=units, classes=(4, 9, 4)[: len(units)], dim=4, width=4, blocks=1,
+        anneal_steps=4, context=context,
+    )  # fmt: skip
+    return lambda: HDVAE(config)
 
 
 def sound(quantizer: str, context: int) -> Callable[[], Model]:
@@ -70,6 +79,10 @@ MODELS: dict[str, Callable[[], Model]] = {
     "HR-VQVAE, by the gradient": lambda: HRVQVAE(
         HRVQVAEConfig(4, (3, 2), dim=3, width=8, blocks=1, ema_decay=0)
     ),
+    "HD-VAE: VAE": hd_vae("vae", (2, 3)),
+    "HD-VAE: skip-VAE": hd_vae("skip-vae", (1, 2, 3)),
+    "HD-VAE: LVAE": hd_vae("lvae", (3,)),
+    "HD-VAE, learned prior": hd_vae("skip-lvae", (1, 2, 3), 4),
     "sound": sound("stochastic", 4),
     "sound, moving averages, static tables": sound("ema", 0),
 }

@@ -18,7 +18,13 @@ from hqcodec.models import zoo
 from hqcodec.models.base import Model
 from hqcodec.picture import to_picture, to_tensor
 
-NAMES = ("hybrid, learned prior", "VQ-VAE-2", "HQA, learned prior", "HR-VQVAE, learned prior")
+NAMES = (
+    "hybrid, learned prior",
+    "VQ-VAE-2",
+    "HQA, learned prior",
+    "HR-VQVAE, learned prior",
+    "HD-VAE, learned prior",
+)
 
 
 def picture() -> Image.Image:
