@@ -27,7 +27,8 @@ class GatedBlock(nn.Module):
         """[B,width,h,w] -> [B,width,h,w]."""
         hidden = self.dropout(F.elu(self.first(F.elu(x))))
         change, gate = self.second(hidden).chunk(2, 1)
-        return x + change * gate.sigmoid()
+        y: Tensor = x + change * gate.sigmoid()
+        return y
 
 
 class Connection(nn.Sequential):
@@ -64,7 +65,7 @@ class Query(nn.Module):
         """[B,channels,7,7] -> [B,units,dim]."""
         few = F.elu(self.squeeze(F.elu(features)))
         query: Tensor = self.out(few.flatten(1))
-        return query.unflatten(1, (self.units, -1))
+        return query.view(len(features), self.units, -1)
 
 
 class Inject(nn.Module):

@@ -91,7 +91,8 @@ def slope(model: HDVAE, x: Tensor, z: Tensor) -> Tensor:
     state = model.ladder.advance(0, model.ladder.begin(len(z)), layer.read(z))
     total = log_bernoulli(x, model.decoder(state)).sum()
     (gradient,) = torch.autograd.grad(total, z)
-    return gradient.flatten(1).norm(dim=1)
+    norm: Tensor = gradient.flatten(1).norm(dim=1)
+    return norm
 
 
 def _parts(samples: int, pictures: int) -> Iterator[int]:
