@@ -50,12 +50,14 @@ class Size:
     seeds: int
 
 
-NARROW: dict[str, Any] = {"width": 24, "blocks": 1, "dropout": 0.0}
+NARROW: dict[str, Any] = {
+    "width": 24, "blocks": 1, "dropout": 0.0, "temperature": 1.0, "middle_temperature": 0.6,
+}  # fmt: skip
 TINY: dict[str, Any] = {"width": 4, "blocks": 1}
-# Short trainings take a higher rate and no dropout: they do not overfit.
+# Short trainings take a higher rate and no dropout, for they do not overfit, and are warm longer.
 SIZES = {
     "smoke": Size(2, 4, 2e-3, TINY, pictures=6, samples=2, seeds=1),
-    "small": Size(400, 64, 6e-3, NARROW, pictures=500, samples=50, seeds=1),
+    "small": Size(350, 64, 6e-3, NARROW, pictures=500, samples=50, seeds=1),
     "medium": Size(20_000, 128, 2e-3, {"blocks": 2}, pictures=2000, samples=200, seeds=2),
     "full": Size(400_000, 128, 2e-3, {}, pictures=10_000, samples=1000, seeds=2),
 }
