@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from hqcodec.models.stochastic_layer import StochasticLayer
 
-# Where keys and values start, times N(0, 1): classes nearly alike, values far apart. Chosen by short
-# trainings on MNIST; sharp posteriors at the start make all layers collapse.
+# Keys and values start from N(0, 1) times these: classes nearly alike, values far apart. Chosen by
+# short trainings on MNIST; posteriors that are sharp at the start made all layers collapse.
 KEYS, VALUES = 0.3, 5.0
 TINY = 1e-20  # keeps the logarithms of uniform numbers finite
 
