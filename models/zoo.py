@@ -28,6 +28,7 @@ FAMILIES = {
     "hr_vqvae": ("hqcodec.models.hr_vqvae", "HRVQVAEConfig", "HRVQVAE"),
     "hqa": ("hqcodec.models.hqa", "HQAConfig", "HQA"),
     "rrvq_vae": ("hqcodec.models.rrvq_vae", "RRVQConfig", "RRVQVAE"),
+    "hd_vae": ("hqcodec.models.hd_vae", "HDVAEConfig", "HDVAE"),
     "sound": ("hqcodec.models.sound", "SoundConfig", "Sound"),
 }
 SOUNDS = ("sound",)  # families that code sound; all others code pictures

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hqcodec.models.base import Model
+from hqcodec.models.hd_vae import HDVAE, HDVAEConfig
 from hqcodec.models.hq_vae import HQVAE, HQVAEConfig
 from hqcodec.models.hqa import HQA, HQAConfig
 from hqcodec.models.hr_vqvae import HRVQVAE, HRVQVAEConfig
@@ -58,6 +59,14 @@ def rrvq_vae(
     return lambda: RRVQVAE(config)
 
 
+def hd_vae(architecture: str, units: tuple[int, ...], context: int = 0) -> Callable[[], Model]:
+    config = HDVAEConfig(
+        architecture, units=units, classes=(4, 9, 4)[: len(units)], dim=4, width=4, blocks=1,
+        anneal_steps=4, context=context,
+    )  # fmt: skip
+    return lambda: HDVAE(config)
+
+
 def sound(quantizer: str, context: int) -> Callable[[], Model]:
     config = SoundConfig(
         hop=8, layers=3, codebook=4, dim=3, encoder_width=8, encoder_blocks=1, decoder_width=8,
@@ -93,6 +102,10 @@ MODELS: dict[str, Callable[[], Model]] = {
     "RRVQ-VAE, direct and fixed": rrvq_vae((8, 4), (1, 1), "direct", "fixed"),
     "RRVQ-VAE, direct and learnt": rrvq_vae((4, 2), (1, 1), "direct", top="learned"),
     "rVQ-VAE": rrvq_vae((4,), (1,), sigma="fixed"),
+    "HD-VAE: VAE": hd_vae("vae", (2, 3)),
+    "HD-VAE: skip-VAE": hd_vae("skip-vae", (1, 2, 3)),
+    "HD-VAE: LVAE": hd_vae("lvae", (3,)),
+    "HD-VAE, learned prior": hd_vae("skip-lvae", (1, 2, 3), 4),
     "sound": sound("stochastic", 4),
     "sound, moving averages, static tables": sound("ema", 0),
 }

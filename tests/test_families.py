@@ -24,6 +24,7 @@ NAMES = (
     "HQA, learned prior",
     "HR-VQVAE, learned prior",
     "RRVQ-VAE, learned priors",
+    "HD-VAE, learned prior",
 )
 
 

@@ -1,0 +1,159 @@
+"""HD-VAE on static binarized MNIST and Omniglot: against Gaussian layers, and its relaxation bias.
+
+Run from the root of the repository, with folders of packed bits (see binary_pictures.py):
+
+    python -m hqcodec.benchmarks.papers.hd_vae --mnist A --omniglot B --runs FOLDER --size small
+
+HD-VAE and the Gaussian ladder have the same network, number of variables, data, batches, steps and
+learning rate (App. A); what differs is the layer of variables.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from hqcodec.benchmarks.papers import binary_pictures
+from hqcodec.benchmarks.papers.binary_pictures import Bits
+from hqcodec.benchmarks.papers.hd_vae_measure import judge
+from hqcodec.benchmarks.papers.runner import Sources, Variant, record, train_variant
+from hqcodec.benchmarks.results import SCHEMA, Result, environment, write_result
+from hqcodec.benchmarks.script import run
+from hqcodec.errors import HqcodecError
+
+PAPER = "hd_vae"
+JSON = Path("benchmarks/papers/hd_vae.json")
+GROUPS = {
+    "depth": "HD-VAE against the Gaussian ladder, table 1",
+    "bias": "The relaxation bias against the number of variables, table 4 and figure 1",
+}
+METHODS = {"categorical": "HD-VAE", "gaussian": "Gaussian"}
+UNITS = {1: (16,), 2: (8, 16), 3: (4, 8, 16)}  # table 2, coarse to fine
+CLASSES = {1: (256,), 2: (64, 256), 3: (16, 64, 256)}
+BIAS_UNITS = (4, 8), (8, 16), (16, 32), (32, 64)  # N = 12, 24, 48, 96; the paper's last is 98
+BIAS_CLASSES = 256, 256
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much smaller than the paper."""
+
+    steps: int
+    batch: int
+    lr: float
+    network: dict[str, Any]  # what differs from the paper's
+    pictures: int  # for testing
+    samples: int  # S of L_S
+    seeds: int
+
+
+NARROW: dict[str, Any] = {
+    "width": 24, "blocks": 1, "dropout": 0.0, "temperature": 1.0, "middle_temperature": 0.6,
+}  # fmt: skip
+TINY: dict[str, Any] = {"width": 4, "blocks": 1}
+# Short trainings take a higher rate and no dropout, for they do not overfit, and are warm longer.
+SIZES = {
+    "smoke": Size(2, 4, 2e-3, TINY, pictures=6, samples=2, seeds=1),
+    "small": Size(350, 64, 6e-3, NARROW, pictures=500, samples=50, seeds=1),
+    "medium": Size(20_000, 128, 2e-3, {"blocks": 2}, pictures=2000, samples=200, seeds=2),
+    "full": Size(400_000, 128, 2e-3, {}, pictures=10_000, samples=1000, seeds=2),
+}
+
+
+def variants(size: Size) -> Iterator[tuple[str, Variant]]:
+    """All that is compared, each with the name of its pictures; the first seed before others."""
+    for seed in range(size.seeds):
+        for layers, pictures, latent in (
+            (layers, pictures, latent)
+            for pictures in ("mnist", "omniglot")
+            for layers in UNITS
+            for latent in METHODS
+        ):
+            model = {"latent": latent, "units": UNITS[layers], "classes": CLASSES[layers]}
+            name = f"{pictures}-{layers}-{latent}"
+            made = variant(size, "depth", name, f"{pictures}, L = {layers}", model)
+            yield pictures, replace(made, seed=seed)
+        for units in BIAS_UNITS:
+            model = {"latent": "categorical", "units": units, "classes": BIAS_CLASSES}
+            made = variant(size, "bias", f"bias-{sum(units)}", f"N = {sum(units)}", model)
+            yield "mnist", replace(made, seed=seed)
+
+
+def variant(size: Size, group: str, name: str, setting: str, model: dict[str, Any]) -> Variant:
+    """One training; model: what it does not share with the others."""
+    lists = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in model.items()
+    }
+    table = {"architecture": "skip-lvae", "anneal_steps": size.steps, **size.network, **lists}
+    how = {
+        "steps": size.steps,
+        "batch": size.batch,
+        "crop": binary_pictures.SIDE,
+        "shrink": 1.0,
+        "flip": False,
+        "lr": size.lr,
+        "optimizer": "adamax",
+        "hold": 0.5,
+        "warmup": min(50, size.steps // 4),
+        "bf16": False,
+        "validate_every": size.steps,
+        "checkpoint_every": max(1, size.steps // 10),
+    }
+    return Variant(group, name, METHODS[model["latent"]], setting, PAPER, table, how)
+
+
+def hd_vae(
+    mnist: Annotated[Path, typer.Option(help="Folder with train_packed.npy, test_packed.npy.")],
+    omniglot: Annotated[Path, typer.Option(help="Folder with Omniglot's *packed.npy.")],
+    runs: Annotated[Path, typer.Option(help="Folder for what is trained.")],
+    size: Annotated[str, typer.Option(help=f"{', '.join(SIZES)}.")] = "small",
+    seeds: Annotated[int | None, typer.Option(min=1, help="So many; by default of size.")] = None,
+    only: Annotated[str | None, typer.Option(help=f"A group: {', '.join(GROUPS)}.")] = None,
+    out: Annotated[Path, typer.Option(help="JSON to write.")] = JSON,
+) -> None:
+    """Train and measure ladders of categorical and of Gaussian layers; finished ones are kept."""
+    if size not in SIZES:
+        raise HqcodecError(f"size {size!r}; there are {', '.join(SIZES)}")
+    if only is not None and only not in GROUPS:
+        raise HqcodecError(f"group {only!r}; there are {', '.join(GROUPS)}")
+    chosen = SIZES[size] if seeds is None else replace(SIZES[size], seeds=seeds)
+    read: dict[str, Callable[[], tuple[Bits, Bits]]] = {
+        "mnist": lambda: binary_pictures.mnist(mnist),
+        "omniglot": lambda: binary_pictures.omniglot(omniglot),
+    }
+    sources, tests, counts = {}, {}, {}
+    for name, parts in read.items():
+        train, test = parts()
+        data = binary_pictures.save(train, runs / PAPER / f"{name}.npy")
+        sources[name] = Sources(data, data, runs / PAPER / size, 0)
+        tests[name] = binary_pictures.spaced(test, chosen.pictures)
+        counts[name] = {"train": len(train), "test": len(tests[name])}
+    result: Result = {
+        "schema": SCHEMA,
+        "paper": PAPER,
+        "size": size,
+        "seeds": chosen.seeds,
+        **environment(torch.get_num_threads()),
+        "pictures": counts,
+        "samples": chosen.samples,
+        "records": [],
+    }
+    for name, each in variants(chosen):
+        if only not in (None, each.group):
+            continue
+        out_folder = train_variant(each, sources[name], typer.echo)
+        figures = judge(out_folder / each.run().file, tests[name], chosen.samples)
+        entry = record(each, out_folder, figures) | {"data": name}
+        result["records"].append(entry)
+        typer.echo(
+            f"{each.run().name}: ELBO {entry['elbo']:.2f}, L_{chosen.samples} "
+            f"{entry['weighted']:.2f} nats, KL {sum(entry['kl']):.2f}, {entry['seconds']:.0f} s"
+        )
+        write_result(out, result)
+
+
+if __name__ == "__main__":
+    run(hd_vae)
