@@ -48,8 +48,9 @@ class HDVAEConfig:
             )
         if any(k < 4 or round(k**0.5) ** 2 != k for k in self.classes):
             raise HqcodecError(f"classes {self.classes}; factored keys want squares from 4")
-        if self.dim < 2 or self.dim % 2:
-            raise HqcodecError(f"dim {self.dim}; want an even number, half for each factor of keys")
+        if self.dim < 4 or self.dim % 2:
+            found = f"dim {self.dim}; want an even number from 4"
+            raise HqcodecError(f"{found}, half for each factor of keys")
         if self.width < 2:
             raise HqcodecError(f"width {self.width}; want 2 channels or more")
         if min(self.temperature, self.middle_temperature, self.last_temperature) <= 0:

@@ -19,6 +19,7 @@ from hqcodec.benchmarks.papers import (
     hq_vae_sound_report,
     hqa_report,
     hr_vqvae_report,
+    rrvq_vae_report,
 )
 from hqcodec.benchmarks.report import replace_block
 from hqcodec.benchmarks.results import Result, read_result
@@ -42,6 +43,7 @@ REPORTS = {
     "hq_vae_sound": Report(hq_vae_sound_report.table, hq_vae_sound_report.plot),
     "hqa": Report(hqa_report.table, hqa_report.plot),
     "hr_vqvae": Report(hr_vqvae_report.table, hr_vqvae_report.plot),
+    "rrvq_vae": Report(rrvq_vae_report.table, rrvq_vae_report.plot),
 }
 
 

@@ -84,11 +84,13 @@ def seconds(records: list[dict[str, float]]) -> float:
 
 
 def curves(records: list[dict[str, float]]) -> dict[str, list[float]]:
-    """Over the steps: PSNR, and each layer's perplexity and s_l^2, as far as they were logged.
+    """Over the steps: PSNR, bits a value, each layer's perplexity and s_l^2, if they were logged.
 
     step: the middle of each window.
     """
-    kept = [key for key in records[0] if key.startswith(("psnr", "perplexity_", "variance_"))]
+    kept = [
+        key for key in records[0] if key.startswith(("psnr", "bpd", "perplexity_", "variance_"))
+    ]
     pieces = list(_windows(records))
     return {
         key: [sum(r[key] for r in piece) / len(piece) for piece in pieces]
