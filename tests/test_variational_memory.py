@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch.distributions import Categorical, Normal, kl_divergence
 
+from hqcodec.errors import HqcodecError
 from hqcodec.models.gaussian_layer import GaussianLayer
+from hqcodec.models.hd_vae_config import HDVAEConfig
 from hqcodec.models.variational_memory import VariationalMemory
 
 
@@ -111,3 +113,22 @@ def test_queries_of_any_size_leave_all_terms_finite(
         z = layer.draw(q, 0.1)
         for found in (layer.log_prob(z, p), layer.entropy(q), layer.divergence(q, p), z):
             assert bool(found.isfinite().all())
+
+
+def test_a_memory_starts_as_a_real_number_cut_into_ordered_classes() -> None:
+    torch.manual_seed(0)
+    memory = VariationalMemory(1, 81, 8)
+    first = memory.keys[0, 0].detach()  # [9,4], along a half circle
+    for point in range(1, 8):
+        query = torch.cat([first[point], torch.zeros(4)])[None, None]
+        p = memory.distribution(query).exp().view(9, 9).sum(1)  # of the first factor
+        order = p.argsort(descending=True).tolist()
+        assert order[0] == point and set(order[1:3]) == {point - 1, point + 1}
+    values = memory.values.detach().view(9, 9, 8)
+    near = (values[1:] - values[:-1]).norm(dim=-1).mean()
+    assert float((values[8] - values[0]).norm(dim=-1).mean()) > 4 * float(near)
+
+
+def test_keys_of_too_few_dimensions_for_an_arc_are_refused() -> None:
+    with pytest.raises(HqcodecError, match="dim 2; want an even number from 4"):
+        HDVAEConfig(dim=2)

@@ -19,6 +19,8 @@ from hqcodec.benchmarks.papers import (
     hq_vae_sound_report,
     hqa_report,
     hr_vqvae_report,
+    rrvq_bitsback,
+    rrvq_ratio,
     rrvq_vae_report,
 )
 from hqcodec.benchmarks.report import replace_block
@@ -33,7 +35,7 @@ class Report(NamedTuple):
     """What is made of a paper's JSON."""
 
     table: Callable[[Result], str]
-    plot: Callable[[Result, Path], None]
+    plot: Callable[[Result, Path], None] | None  # None: a table, and no figure of its own
 
 
 # Name of the JSON, the block and the PNG -> what makes them; a script of this name trains.
@@ -44,6 +46,8 @@ REPORTS = {
     "hqa": Report(hqa_report.table, hqa_report.plot),
     "hr_vqvae": Report(hr_vqvae_report.table, hr_vqvae_report.plot),
     "rrvq_vae": Report(rrvq_vae_report.table, rrvq_vae_report.plot),
+    "rrvq_ratio": Report(rrvq_ratio.table, None),
+    "rrvq_bitsback": Report(rrvq_bitsback.table, None),
 }
 
 
@@ -55,7 +59,8 @@ def block(folder: Path, name: str) -> str:
             f"Not trained yet: `python -m hqcodec.benchmarks.papers.{name} --help`, then "
             "`python -m hqcodec.benchmarks.papers.document`."
         )
-    return f"{REPORTS[name].table(read_result(source))}\n\n![Curves of {name}]({name}.png)"
+    table = REPORTS[name].table(read_result(source))
+    return table if REPORTS[name].plot is None else f"{table}\n\n![Curves of {name}]({name}.png)"
 
 
 def document(
@@ -67,7 +72,7 @@ def document(
     for name, report in REPORTS.items():
         replace_block(folder / "README.md", name, block(folder, name))
         source = folder / f"{name}.json"
-        if source.exists():
+        if source.exists() and report.plot is not None:
             report.plot(read_result(source), source.with_suffix(".png"))
         typer.echo(f"{name}: {'written' if source.exists() else 'no JSON yet'}")
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from hqcodec import bitsback, hqb
 from hqcodec.benchmarks.papers.measure import BATCH
+from hqcodec.benchmarks.report import markdown
 from hqcodec.benchmarks.results import SCHEMA, Result, environment, write_result
 from hqcodec.benchmarks.script import run
 from hqcodec.errors import HqcodecError
@@ -86,6 +87,24 @@ def rrvq_bitsback(
     shown = "{bound:.4f} bits a value bound, {whole:.4f} in the file ({excess:+.2%})"
     seconds = "{pack_seconds:.0f} s and {unpack_seconds:.0f} s"
     typer.echo(f"{shown}, exact; {seconds}".format_map(record))
+
+
+def table(result: Result) -> str:
+    """The block of the document."""
+    heads = ["pictures", "bound", "file", "over the bound", "codes alone", "bytes", "time, s"]
+    rows = [
+        [
+            f"{r['pictures']:,}",
+            f"{r['bound']:.4f}",
+            f"{r['whole']:.4f}",
+            f"{r['excess']:+.2%}",
+            f"{r['codes']:.3f}",
+            f"{r['file_bytes']:,}",
+            f"{r['pack_seconds']:.0f} and {r['unpack_seconds']:.0f}",
+        ]
+        for r in result["records"]
+    ]
+    return f"{markdown(heads, rows)}\n\nBits a value; every file was decoded and compared."
 
 
 if __name__ == "__main__":

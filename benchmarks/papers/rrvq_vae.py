@@ -55,7 +55,10 @@ class Size:
     seeds: int
 
 
-SHORT = {"temperature": 0.7, "last_temperature": 0.3, "decoder_scale": "predicted", "context": 16}
+SHORT = {
+    "temperature": 0.7, "last_temperature": 0.3, "free_bits": 1.0, "decoder_scale": "predicted",
+    "context": 16,
+}  # fmt: skip
 TINY = {"width": 6, "dim": 4, "blocks": 1, "context": 4}
 FIVE_TINY = {"codebook": [8] * 5, "ladder_blocks": 0}
 GRIDS = {"resolutions": [16, 8, 4, 2], "chain": [8, 8, 8, 8], "ladder_blocks": 0}
