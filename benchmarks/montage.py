@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image, ImageDraw
 
@@ -17,7 +18,7 @@ class Cell:
     picture: Image.Image | None
 
 
-def montage(rows: Sequence[Sequence[Cell]], magnify: int, target: Path) -> None:
+def montage(rows: Sequence[Sequence[Cell]], magnify: int, target: Path | BinaryIO) -> None:
     """Write rows of pictures of one size as PNG, each pixel `magnify` pixels wide and high."""
     sizes = [cell.picture.size for row in rows for cell in row if cell.picture is not None]
     width, height = (magnify * max(side) for side in zip(*sizes, strict=True))

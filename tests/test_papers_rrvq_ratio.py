@@ -30,7 +30,7 @@ def result(folder: Path) -> Result:
     app = typer.Typer()
     app.command()(rrvq_ratio.rrvq_ratio)
     args = [folder, "--model", folder / "tiny.safetensors", "--out", folder / "out.json"]
-    done = CliRunner().invoke(app, [*map(str, args), "--montage", str(folder / "out.png")])
+    done = CliRunner().invoke(app, [str(arg) for arg in args])
     assert done.exit_code == 0, done.output
     return read_result(folder / "out.json")
 
@@ -62,5 +62,6 @@ def test_the_table_and_the_picture_show_all_three(result: Result, folder: Path) 
     for name in (rrvq_ratio.OURS, rrvq_ratio.RAW, rrvq_ratio.CODED):
         assert f"| {name} | " in text
     assert "Means over 2 photographs" in text
+    rrvq_ratio.plot(result, folder / "out.png")
     with Image.open(folder / "out.png") as drawn:
         assert drawn.width > 3 * 3 * 64

@@ -46,7 +46,7 @@ REPORTS = {
     "hqa": Report(hqa_report.table, hqa_report.plot),
     "hr_vqvae": Report(hr_vqvae_report.table, hr_vqvae_report.plot),
     "rrvq_vae": Report(rrvq_vae_report.table, rrvq_vae_report.plot),
-    "rrvq_ratio": Report(rrvq_ratio.table, None),
+    "rrvq_ratio": Report(rrvq_ratio.table, rrvq_ratio.plot),
     "rrvq_bitsback": Report(rrvq_bitsback.table, None),
 }
 

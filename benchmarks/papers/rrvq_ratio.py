@@ -10,6 +10,8 @@ alone (see jpeg.py); its header and tables would take more than that by themselv
 are also coded whole, to see how near a file comes to the cross-entropy under its integer prior.
 """
 
+import base64
+import io
 from collections.abc import Sequence
 from math import log2
 from pathlib import Path
@@ -37,7 +39,6 @@ from hqcodec.models.base import Model
 from hqcodec.models.lpips import Lpips
 
 JSON = Path("benchmarks/papers/rrvq_ratio.json")
-PNG = Path("benchmarks/papers/rrvq_ratio.png")
 SIDE = 64
 MAGNIFY = 3
 OURS, RAW, CODED = "RRVQ-VAE", "JPEG, bits of the codes", "JPEG, bits of our payload"
@@ -97,8 +98,7 @@ def rrvq_ratio(
     lpips: Annotated[Path | None, typer.Option(help="LPIPS weights: a file or folder.")] = None,
     limit: Annotated[int | None, typer.Option("--pictures", min=1, help="Only so many.")] = None,
     out: Annotated[Path, typer.Option(help="JSON to write.")] = JSON,
-    png: Annotated[Path, typer.Option("--montage", help="PNG to draw.")] = PNG,
-    shown: Annotated[int, typer.Option(min=1, help="Pictures in the montage.")] = 8,
+    shown: Annotated[int, typer.Option(min=1, help="Pictures that the figure shows.")] = 8,
 ) -> None:
     """Measure small photographs beside JPEG at equal bits, and whole ones beside their bound."""
     m, judge = zoo.load(model), find_lpips(lpips, SIDE)
@@ -120,9 +120,9 @@ def rrvq_ratio(
         "lpips": judge and judge.net,
         "records": records,
         "whole": whole,
+        "shown": drawn(rows),
     }
     write_result(out, result)
-    montage(rows, MAGNIFY, png)
     typer.echo(table(result))
 
 
@@ -156,6 +156,18 @@ def table(result: Result) -> str:
         f"takes more than that; it is counted. Coded whole, the same {len(whole)} photographs' "
         f"payloads are {_excess(whole):.2%} larger than the cross-entropy under the integer prior."
     )
+
+
+def drawn(rows: Sequence[Sequence[Cell]]) -> str:
+    """The figure as PNG, in base64."""
+    file = io.BytesIO()
+    montage(rows, MAGNIFY, file)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def plot(result: Result, target: Path) -> None:
+    """Write the figure that the JSON holds."""
+    target.write_bytes(base64.b64decode(result["shown"]))
 
 
 def _excess(whole: Sequence[dict[str, Any]]) -> float:
