@@ -39,8 +39,8 @@ def sample(
 ) -> None:
     """Draw pictures, or sounds, from a model's own probabilities.
 
-    The codes are drawn from the tables that the entropy coder uses, coarse layers first: what comes
-    out shows how much of pictures those tables know.
+    Codes are drawn coarse layers first: by RRVQ-VAE from its own p(z), by all others from the
+    tables that the entropy coder uses. What comes out shows how much of pictures these know.
 
     Example: hqcodec sample --model runs/hqa/hqa.safetensors --size 32x32 -n 64 -o samples.png
     """
