@@ -55,8 +55,8 @@ NARROW: dict[str, Any] = {
     "last_temperature": 0.3, "memory_rate": 3.0,
 }  # fmt: skip
 TINY: dict[str, Any] = {"width": 4, "blocks": 1}
-# Short trainings take a higher rate and no dropout, for they do not overfit, and stay warmer; all of
-# it was chosen by trials of 300 to 2,500 steps on MNIST, the rate for both methods.
+# Short trainings take a higher rate, no dropout, for they do not overfit, and a warmer end; chosen
+# by trials of 300 to 2,500 steps on MNIST, the rate for both methods.
 SIZES = {
     "smoke": Size(2, 4, 2e-3, TINY, pictures=6, samples=2, seeds=1),
     "small": Size(1500, 64, 3e-2, NARROW, pictures=400, samples=500, seeds=1),
