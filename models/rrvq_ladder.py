@@ -96,6 +96,14 @@ def branch(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(Conv(inputs, outputs), *(Block(outputs) for _ in range(blocks)))
 
 
+def logits(width: int, size: int, blocks: int) -> nn.Sequential:
+    """A strap that gives logits: residual blocks as wide as `branch` has them of embeddings.
+
+    [B,width,h,w] -> [B,size,h,w]
+    """
+    return nn.Sequential(*(Block(width) for _ in range(blocks)), Conv(width, size))
+
+
 class Encoder(nn.Module):
     """What only encoding needs: the backbone of enc networks, and q's ladders and straps."""
 
@@ -141,7 +149,7 @@ class Generator(nn.Module):
         uniform = 1 if config.top == "uniform" else 0
         self.first = uniform  # the first layer that has a strap
         self.strap = nn.ModuleList(
-            branch(width, size if direct else config.dim, blocks)
+            logits(width, size, blocks) if direct else branch(width, config.dim, blocks)
             for size in config.codebook[uniform:]
         )
         self.ladder = nn.ModuleList(branch(config.dim, width, blocks) for _ in config.codebook)
