@@ -97,6 +97,7 @@ def firsts(size: Size) -> Iterator[Variant]:
         "steps": size.steps,
         "batch": size.batch,
         "crop": SIDE,
+        "tile": SIDE,
         "shrink": 1.0,
         "lr": size.lr,
         "optimizer": "adamax",
