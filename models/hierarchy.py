@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from hqcodec.errors import HqcodecError
 from hqcodec.models.blocks import BottomUp, ConvBlock
+from hqcodec.models.grids import check_grids
 from hqcodec.models.quantize import SOFT
 
 
@@ -34,12 +35,7 @@ class HQVAEConfig:
 
     def __post_init__(self) -> None:
         """Refuse a hierarchy that does not fit together."""
-        strides = self.resolutions
-        powers = all(s >= 2 and s & (s - 1) == 0 for s in strides)
-        if not powers or list(strides) != sorted(set(strides), reverse=True) or not strides:
-            raise HqcodecError(f"resolutions {strides}; want falling powers of two, 2 or more")
-        if len(self.chain) != len(strides) or min(self.chain) < 1:
-            raise HqcodecError(f"chain {self.chain}; want one number >= 1 for each of {strides}")
+        check_grids(self.resolutions, self.chain)
         if len(self.codebook) != sum(self.chain):
             raise HqcodecError(
                 f"codebook {self.codebook}; want {sum(self.chain)} sizes, one a layer"

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from hqcodec.errors import HqcodecError
+from hqcodec.models.grids import check_grids
 from hqcodec.models.responsibility import wide
 from hqcodec.models.weight_norm import Block, Conv, Up
 
@@ -48,12 +49,7 @@ class RRVQConfig:
 
     def __post_init__(self) -> None:
         """Refuse a hierarchy that does not fit together."""
-        strides = self.resolutions
-        powers = all(s >= 2 and s & (s - 1) == 0 for s in strides)
-        if not powers or list(strides) != sorted(set(strides), reverse=True) or not strides:
-            raise HqcodecError(f"resolutions {strides}; want falling powers of two, 2 or more")
-        if len(self.chain) != len(strides) or min(self.chain) < 1:
-            raise HqcodecError(f"chain {self.chain}; want one number >= 1 for each of {strides}")
+        check_grids(self.resolutions, self.chain)
         if len(self.codebook) != sum(self.chain) or min(self.codebook) < 2:
             raise HqcodecError(
                 f"codebook {self.codebook}; want {sum(self.chain)} sizes of 2 codes or more"
