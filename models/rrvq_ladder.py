@@ -45,6 +45,7 @@ class RRVQConfig:
     last_temperature: float = 0.5  # the least it falls to
     temperature_decay: float = 1e-3  # tau = temperature * exp(-decay * step)
     decoder_scale: str = "global"  # of the likelihood, one a channel; "predicted": one a pixel
+    codebook_rate: float = 1.0  # learning rate of means and variances over that of the rest
     context: int = 0  # hidden channels of the learned integer prior; 0: static tables
 
     def __post_init__(self) -> None:
@@ -66,6 +67,8 @@ class RRVQConfig:
             raise HqcodecError("dim, width and blocks; want >= 1")
         if min(self.ladder_blocks, self.free_bits, self.temperature_decay, self.context) < 0:
             raise HqcodecError("ladder_blocks, free_bits, temperature_decay, context; want >= 0")
+        if self.codebook_rate <= 0:
+            raise HqcodecError(f"codebook_rate {self.codebook_rate}; want a number above 0")
         if not 0 < self.last_temperature <= self.temperature:
             found = f"{self.temperature} to {self.last_temperature}"
             raise HqcodecError(f"temperature {found}; want it to fall, and to stay above 0")

@@ -230,10 +230,17 @@ class RRVQVAE(Model):
         return -log_likelihood / math.log(2), divergences / math.log(2)
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
-        """The likelihood's scale at a rate of its own: it has to move by units, not by tenths."""
-        scale = self.decoder.log_scale
-        rest = [p for p in self.parameters() if p is not scale]
-        return [{"params": rest, "lr": lr}, {"params": [scale], "lr": SCALE_RATE * lr}]
+        """Codebooks and the likelihood's scale at rates of their own.
+
+        Either has to move by units, where a convolution's weights move by tenths.
+        """
+        scale, books = self.decoder.log_scale, list(self.codebooks.parameters())
+        apart = {id(p) for p in (scale, *books)}
+        return [
+            {"params": [p for p in self.parameters() if id(p) not in apart], "lr": lr},
+            {"params": books, "lr": self.config.codebook_rate * lr},
+            {"params": [scale], "lr": SCALE_RATE * lr},
+        ]
 
     def codebook(self, layer: int) -> Responsibility:
         """The codebook of a layer."""

@@ -26,12 +26,13 @@ def make(
     top: str = "uniform",
     free_bits: float = 0.0,
     decoder_scale: str = "predicted",
+    codebook_rate: float = 1.0,
 ) -> RRVQVAE:
     torch.manual_seed(0)
     config = RRVQConfig(
         resolutions, chain, codebook, dim=3, width=6, blocks=1, ladder_blocks=0,
         parameterisation=parameterisation, sigma=sigma, top=top, free_bits=free_bits,
-        decoder_scale=decoder_scale,
+        codebook_rate=codebook_rate, decoder_scale=decoder_scale,
     )  # fmt: skip
     return RRVQVAE(config).eval()
 
@@ -217,6 +218,18 @@ def test_training_lowers_the_bound_and_stays_finite_at_a_rate_far_too_high() -> 
             assert float(model.eval().bound(x).mean()) < before - 0.5
 
 
+def test_codebooks_and_the_scale_learn_at_rates_of_their_own() -> None:
+    model = make(codebook_rate=5.0)
+    rest, books, scale = model.parameter_groups(0.01)
+    assert rest["lr"] == 0.01 and books["lr"] == pytest.approx(0.05)
+    assert scale["lr"] == pytest.approx(0.1) and scale["params"][0] is model.decoder.log_scale
+    named = {id(p) for key, p in model.named_parameters() if key.startswith("codebooks.")}
+    assert {id(p) for p in books["params"]} == named
+    assert sum(len(group["params"]) for group in (rest, books, scale)) == len(
+        list(model.parameters())
+    )
+
+
 def test_the_temperature_falls_to_its_least() -> None:
     model = make()
     assert [model.temperature(n) for n in (0, 100, 10**6)] == pytest.approx(
@@ -267,6 +280,7 @@ def test_weights_of_the_configurations_fit_two_and_a_half_megabytes(name: str) -
         ({"width": 0}, "want >= 1"),
         ({"free_bits": -1.0}, "want >= 0"),
         ({"temperature": 0.1}, "stay above 0"),
+        ({"codebook_rate": 0.0}, "want a number above 0"),
     ],
 )
 def test_a_hierarchy_that_does_not_fit_is_one_clear_line(

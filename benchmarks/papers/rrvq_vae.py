@@ -57,7 +57,7 @@ class Size:
 
 SHORT = {
     "temperature": 0.7, "last_temperature": 0.3, "free_bits": 1.0, "decoder_scale": "predicted",
-    "context": 16,
+    "context": 16, "codebook_rate": 10.0,
 }  # fmt: skip
 TINY = {"width": 6, "dim": 4, "blocks": 1, "context": 4}
 FIVE_TINY = {"codebook": [8] * 5, "ladder_blocks": 0}
