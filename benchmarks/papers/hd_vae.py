@@ -19,10 +19,10 @@ import typer
 from hqcodec.benchmarks.papers import binary_pictures
 from hqcodec.benchmarks.papers.binary_pictures import Bits
 from hqcodec.benchmarks.papers.hd_vae_measure import judge
+from hqcodec.benchmarks.papers.options import check_groups, choose
 from hqcodec.benchmarks.papers.runner import Sources, Variant, record, train_variant
 from hqcodec.benchmarks.results import SCHEMA, Result, environment, write_result
 from hqcodec.benchmarks.script import run
-from hqcodec.errors import HqcodecError
 
 PAPER = "hd_vae"
 JSON = Path("benchmarks/papers/hd_vae.json")
@@ -113,15 +113,12 @@ def hd_vae(
     runs: Annotated[Path, typer.Option(help="Folder for what is trained.")],
     size: Annotated[str, typer.Option(help=f"{', '.join(SIZES)}.")] = "small",
     seeds: Annotated[int | None, typer.Option(min=1, help="So many; by default of size.")] = None,
-    only: Annotated[str | None, typer.Option(help=f"A group: {', '.join(GROUPS)}.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this group. Repeatable.")] = None,
     out: Annotated[Path, typer.Option(help="JSON to write.")] = JSON,
 ) -> None:
     """Train and measure ladders of categorical and of Gaussian layers; finished ones are kept."""
-    if size not in SIZES:
-        raise HqcodecError(f"size {size!r}; there are {', '.join(SIZES)}")
-    if only is not None and only not in GROUPS:
-        raise HqcodecError(f"group {only!r}; there are {', '.join(GROUPS)}")
-    chosen = SIZES[size] if seeds is None else replace(SIZES[size], seeds=seeds)
+    check_groups(only, GROUPS)
+    chosen = choose(SIZES, size, seeds)
     read: dict[str, Callable[[], tuple[Bits, Bits]]] = {
         "mnist": lambda: binary_pictures.mnist(mnist),
         "omniglot": lambda: binary_pictures.omniglot(omniglot),
@@ -144,7 +141,7 @@ def hd_vae(
         "records": [],
     }
     for name, each in variants(chosen):
-        if only not in (None, each.group):
+        if each.group not in (only or GROUPS):
             continue
         out_folder = train_variant(each, sources[name], typer.echo)
         figures = judge(out_folder / each.run().file, tests[name], chosen.samples)

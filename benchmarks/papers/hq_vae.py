@@ -16,10 +16,10 @@ from typing import Annotated, Any
 
 import typer
 
+from hqcodec.benchmarks.papers.options import check_groups, choose
 from hqcodec.benchmarks.papers.runner import Sources, Variant, compare
 from hqcodec.benchmarks.results import Result
 from hqcodec.benchmarks.script import run
-from hqcodec.errors import HqcodecError
 
 PAPER = "hq_vae"
 JSON = Path("benchmarks/papers/hq_vae.json")
@@ -168,12 +168,8 @@ def hq_vae(
     out: Annotated[Path, typer.Option(help="JSON to write.")] = JSON,
 ) -> None:
     """Train and measure the comparisons of the HQ-VAE paper; what is finished is kept."""
-    if size not in SIZES:
-        raise HqcodecError(f"size {size!r}; there are {', '.join(SIZES)}")
-    chosen = SIZES[size] if seeds is None else replace(SIZES[size], seeds=seeds)
-    for name in only or ():
-        if name not in GROUPS:
-            raise HqcodecError(f"group {name!r}; there are {', '.join(GROUPS)}")
+    chosen = choose(SIZES, size, seeds)
+    check_groups(only, GROUPS)
     about: Result = {"paper": PAPER, "size": size, "seeds": chosen.seeds}
     sources = Sources(data, test, runs / PAPER / size, TILE)
     compare(variants(chosen), sources, about, out, only or GROUPS)

@@ -18,12 +18,12 @@ import typer
 from hqcodec.benchmarks.papers import spectrograms
 from hqcodec.benchmarks.papers.hq_vae import DECAY, RESIDUAL
 from hqcodec.benchmarks.papers.measure import measure
+from hqcodec.benchmarks.papers.options import choose
 from hqcodec.benchmarks.papers.runner import Variant, collect, record
 from hqcodec.benchmarks.papers.spectrogram_pictures import add_pictures
 from hqcodec.benchmarks.papers.spectrogram_training import train
 from hqcodec.benchmarks.results import SCHEMA, Result, environment
 from hqcodec.benchmarks.script import run
-from hqcodec.errors import HqcodecError
 from hqcodec.models.spectrogram import STRIDE, SpectrogramVAE
 
 PAPER = "hq_vae_sound"
@@ -126,9 +126,7 @@ def hq_vae_sound(
     out: Annotated[Path, typer.Option(help="JSON to write.")] = JSON,
 ) -> None:
     """Train and measure RSQ-VAE and RQ-VAE on spectrograms; what is finished is kept."""
-    if size not in SIZES:
-        raise HqcodecError(f"size {size!r}; there are {', '.join(SIZES)}")
-    chosen = SIZES[size] if seeds is None else replace(SIZES[size], seeds=seeds)
+    chosen = choose(SIZES, size, seeds)
     found = spectrograms.load(data, test)
     result: Result = {
         "schema": SCHEMA,

@@ -17,11 +17,11 @@ from typing import Annotated, Any
 
 import typer
 
+from hqcodec.benchmarks.papers.options import choose
 from hqcodec.benchmarks.papers.rates import add_rates
 from hqcodec.benchmarks.papers.runner import Sources, Variant, compare
 from hqcodec.benchmarks.results import Result, write_result
 from hqcodec.benchmarks.script import run
-from hqcodec.errors import HqcodecError
 from hqcodec.models.hqa import HQAConfig
 
 PAPER = "hqa"
@@ -108,9 +108,7 @@ def hqa(
     out: Annotated[Path, typer.Option(help="JSON to write.")] = JSON,
 ) -> None:
     """Train and measure HQA and VQ-VAEs at equal bits; what is finished is kept."""
-    if size not in SIZES:
-        raise HqcodecError(f"size {size!r}; there are {', '.join(SIZES)}")
-    chosen = SIZES[size] if seeds is None else replace(SIZES[size], seeds=seeds)
+    chosen = choose(SIZES, size, seeds)
     about: Result = {"paper": PAPER, "size": size, "seeds": chosen.seeds}
     sources = Sources(data, test, runs / PAPER / size, 0)
     trained = variants(chosen)

@@ -17,11 +17,11 @@ from typing import Annotated, Any
 import typer
 
 from hqcodec.benchmarks.papers.measure import load_test
+from hqcodec.benchmarks.papers.options import check_groups, choose
 from hqcodec.benchmarks.papers.runner import Sources, Variant, compare
 from hqcodec.benchmarks.papers.search import last_perplexity, search
 from hqcodec.benchmarks.results import Result, write_result
 from hqcodec.benchmarks.script import run
-from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
 from hqcodec.models.hr_vqvae import HRVQVAE
 
@@ -176,12 +176,8 @@ def hr_vqvae(
     out: Annotated[Path, typer.Option(help="JSON to write.")] = JSON,
 ) -> None:
     """Train and measure HR-VQVAE, VQ-VAE and VQ-VAE-2; what is finished is kept."""
-    if size not in SIZES:
-        raise HqcodecError(f"size {size!r}; there are {', '.join(SIZES)}")
-    for name in only or ():
-        if name not in GROUPS:
-            raise HqcodecError(f"group {name!r}; there are {', '.join(GROUPS)}")
-    chosen = SIZES[size] if seeds is None else replace(SIZES[size], seeds=seeds)
+    check_groups(only, GROUPS)
+    chosen = choose(SIZES, size, seeds)
     about: Result = {"paper": PAPER, "size": size, "seeds": chosen.seeds}
     sources = Sources(data, test, runs / PAPER / size, TILE)
     trained = variants(chosen)

@@ -17,11 +17,11 @@ from typing import Annotated, Any
 
 import typer
 
+from hqcodec.benchmarks.papers.options import check_groups, choose
 from hqcodec.benchmarks.papers.rrvq_measure import add_bounds
 from hqcodec.benchmarks.papers.runner import Sources, Variant, compare
 from hqcodec.benchmarks.results import Result, write_result
 from hqcodec.benchmarks.script import run
-from hqcodec.errors import HqcodecError
 
 PAPER = "rrvq_vae"
 JSON = Path("benchmarks/papers/rrvq_vae.json")
@@ -131,12 +131,8 @@ def rrvq_vae(
     out: Annotated[Path, typer.Option(help="JSON to write.")] = JSON,
 ) -> None:
     """Train and measure RRVQ-VAEs and what they are compared with; finished ones are kept."""
-    if size not in SIZES:
-        raise HqcodecError(f"size {size!r}; there are {', '.join(SIZES)}")
-    for name in only or ():
-        if name not in GROUPS:
-            raise HqcodecError(f"group {name!r}; there are {', '.join(GROUPS)}")
-    chosen = SIZES[size] if seeds is None else replace(SIZES[size], seeds=seeds)
+    check_groups(only, GROUPS)
+    chosen = choose(SIZES, size, seeds)
     about: Result = {"paper": PAPER, "size": size, "seeds": chosen.seeds}
     sources = Sources(data, test, runs / PAPER / size, SIDE)
     trained = variants(chosen)
