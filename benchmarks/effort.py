@@ -1,7 +1,7 @@
 """What searching longer brings: `python -m hqcodec.benchmarks.effort DIR [--pictures 6]`.
 
-Whole files at every effort and number of layers, decoded again; and the bits that each effort takes
-more than effort 1 at equal quality.
+Whole files at every effort and number of layers, decoded again by every decoder; and the bits that
+each effort takes more than effort 1 at equal quality by the same decoder.
 """
 
 from dataclasses import replace
@@ -35,16 +35,28 @@ def at_effort(effort: int, codec: Codec, model: Model) -> Codec:
     def encode(picture: Image.Image, layers: int) -> bytes:
         return hqcodec.compress(picture, model=model, layers=layers, effort=effort)
 
-    return replace(codec, name=f"effort {effort}", encode=encode, others={})
+    others = {
+        name.replace(codec.name, f"effort {effort}", 1): f for name, f in codec.others.items()
+    }
+    return replace(codec, name=f"effort {effort}", encode=encode, others=others)
 
 
 def gains(result: Result, metric: str) -> dict[str, float | None]:
-    """BD-rate in percent of each effort against the first, over the means; None: not measured."""
-    curves = [
-        [(bpp, decibels(metric, value)) for bpp, value in curve(result, name, metric)]
+    """BD-rate in percent of each curve against effort 1's by the same decoder; None: not measured.
+
+    Over the means.
+    """
+    curves = {
+        name: [(bpp, decibels(metric, value)) for bpp, value in curve(result, name, metric)]
         for name in result["codecs"]
-    ]
-    return {n: bd_rate(c, curves[0]) for n, c in zip(result["codecs"], curves, strict=True)}
+    }
+    return {name: bd_rate(found, curves[first(name)]) for name, found in curves.items()}
+
+
+def first(name: str) -> str:
+    """What a curve is compared with: "effort 3 (perceptual)" -> "effort 1 (perceptual)"."""
+    _, _, decoder = name.partition(" (")
+    return f"effort 1 ({decoder}" if decoder else "effort 1"
 
 
 def effort(
@@ -72,11 +84,16 @@ def table(result: Result) -> str:
     """The README's table: bits at equal quality, and seconds at some numbers of layers."""
     seconds = {(m["codec"], m["setting"]): m["encode_seconds"] for m in result["means"]}
     shown = [layers for layers in (1, 4, 6) if ("effort 1", layers) in seconds]
+    further = [name.removeprefix("effort 1") for name in result["codecs"] if first(name) == name]
+    columns = [(label, metric, end) for metric, label in QUALITIES.items() for end in further]
     rows = []
-    for n, name in enumerate(result["codecs"]):
-        bits = [percent(result["bd_rate"][metric][name]) if n else "0" for metric in QUALITIES]
-        rows.append([name, *bits, *(f"{seconds[name, layers]:.1f}" for layers in shown)])
-    heads = ["", *(f"bits at equal {label}" for label in QUALITIES.values())]
+    for name in (name for name in result["codecs"] if name.split(" (")[0] == name):
+        found = [
+            percent(result["bd_rate"][metric][name + end]) if name != "effort 1" else "0"
+            for _, metric, end in columns
+        ]
+        rows.append([name, *found, *(f"{seconds[name, layers]:.1f}" for layers in shown)])
+    heads = ["", *(f"bits at equal {label}{end}" for label, _, end in columns)]
     heads += [f"encode s, {layers} layers" for layers in shown]
     about = f"Means over {pictures(result)}, {result['machine']['torch_threads']} torch threads."
     return f"{markdown(heads, rows)}\n\n{about}"
