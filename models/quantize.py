@@ -198,3 +198,17 @@ class EmaQuantizer(nn.Module):
         self.codebook.copy_(draw(z, groups, size))
         self.uses.fill_(1)
         self.sums.copy_(self.codebook)
+
+
+def lloyd(z: Tensor, codebook: Tensor, rounds: int) -> Tensor:
+    """k-means from a start: z [B,groups*D,h,w], codebook [groups,K,D] -> [groups,K,D]."""
+    groups, size, dim = codebook.shape
+    rows = vectors(z, groups).transpose(0, 1).reshape(groups, -1, dim)
+    for _ in range(rounds):
+        chosen = nearest(z, codebook).transpose(0, 1).reshape(groups, -1, 1)
+        sums = torch.zeros_like(codebook).scatter_add_(1, chosen.expand_as(rows), rows)
+        uses = rows.new_zeros(groups, size, 1).scatter_add_(
+            1, chosen, torch.ones_like(rows[..., :1])
+        )
+        codebook = torch.where(uses > 0, sums / uses.clamp(min=1), codebook)
+    return codebook

@@ -21,7 +21,6 @@ SQ-VAE of what those before it left over.
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,10 +33,10 @@ from hqcodec.models.quantize import (
     EmaQuantizer,
     Quantized,
     StochasticQuantizer,
-    nearest,
+    lloyd,
     perplexity,
-    vectors,
 )
+from hqcodec.models.sound_config import SoundConfig as SoundConfig
 from hqcodec.models.sound_loss import WINDOWS, SpectralLoss
 from hqcodec.models.sound_net import Decoder, Encoder
 from hqcodec.models.sound_prior import SoundPrior
@@ -48,42 +47,6 @@ SHOWN = 1, 2, 4, 8, 16  # numbers of layers that validation looks at
 STARTING = 64  # sounds that the start looks at
 DRAWN = 4  # layers whose codes a training step prices
 LLOYD = 6  # rounds of k-means that start a codebook
-
-
-@dataclass(frozen=True)
-class SoundConfig:
-    """What a sound model is; the `[model]` table of a config file."""
-
-    hop: int = 320  # samples a frame
-    layers: int = 16
-    groups: int = 2  # codes a frame and layer
-    codebook: int = 32  # code vectors a group
-    dim: int = 32  # dimensions of a code vector
-    encoder_width: int = 256
-    encoder_blocks: int = 4
-    decoder_width: int = 256
-    decoder_blocks: int = 6
-    quantizer: str = "stochastic"  # or "ema": vector quantization by moving averages
-    reset: bool = True  # ema: codes out of use start anew
-    ema_decay: float = 0.98
-    commitment: float = 0.25  # ema: weight of |z - Z|^2
-    # stochastic: weight of the latent terms against the distortion, whose scale is not that of
-    # samples; from 0.1 up few codes stay in use
-    latent: float = 0.02
-    # learning rate of the codebooks: they must follow an encoder that moves fast at first, or few
-    # codes stay in use
-    codebook_rate: float = 8.0
-    temperature_decay: float = 1e-5  # stochastic: tau = exp(-decay * step)
-    complex: float = 0.1  # weight of the complex spectrum in the distortion
-    waveform: float = 0.1  # and of the samples
-    context: int = 0  # channels of the learned prior; 0: static tables
-
-    def __post_init__(self) -> None:
-        """Raise HqcodecError for what cannot be built."""
-        if self.quantizer not in ("stochastic", "ema"):
-            raise HqcodecError(f"quantizer {self.quantizer!r}; known are stochastic, ema")
-        if self.hop < 4 or self.hop % 2:
-            raise HqcodecError(f"hop {self.hop}; want an even number of samples, 4 or more")
 
 
 class Sound(Model):
@@ -311,17 +274,3 @@ class Sound(Model):
         off = torch.stack([pair[1] for pair in found]).mean(0)
         error = (x_hat - x).abs().sum(1) / x.abs().sum(1).clamp(min=1e-3)
         return mel, off, error
-
-
-def lloyd(z: Tensor, codebook: Tensor, rounds: int) -> Tensor:
-    """k-means from a start: z [B,groups*D,h,w], codebook [groups,K,D] -> [groups,K,D]."""
-    groups, size, dim = codebook.shape
-    rows = vectors(z, groups).transpose(0, 1).reshape(groups, -1, dim)
-    for _ in range(rounds):
-        chosen = nearest(z, codebook).transpose(0, 1).reshape(groups, -1, 1)
-        sums = torch.zeros_like(codebook).scatter_add_(1, chosen.expand_as(rows), rows)
-        uses = rows.new_zeros(groups, size, 1).scatter_add_(
-            1, chosen, torch.ones_like(rows[..., :1])
-        )
-        codebook = torch.where(uses > 0, sums / uses.clamp(min=1), codebook)
-    return codebook

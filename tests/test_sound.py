@@ -9,8 +9,8 @@ import torch
 from hqcodec import entropy
 from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
-from hqcodec.models.quantize import EmaQuantizer, StochasticQuantizer
-from hqcodec.models.sound import Sound, SoundConfig, lloyd
+from hqcodec.models.quantize import EmaQuantizer, StochasticQuantizer, lloyd
+from hqcodec.models.sound import Sound, SoundConfig
 from hqcodec.models.sound_net import LowBand, Spectrum
 
 TINY = {
