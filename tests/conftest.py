@@ -1,4 +1,4 @@
-"""A command line in an empty folder, with zlib in the place of the networks."""
+"""A command line in an empty folder, with zlib in the place of the networks; photographs."""
 
 import json
 import struct
@@ -22,6 +22,7 @@ from hqcodec.content import Pixels
 from hqcodec.errors import CutFileWarning
 from hqcodec.models import zoo
 from hqcodec.target import Target
+from photos import pictures
 
 HASH = "0123456789abcdef" * 4
 METADATA = {
@@ -109,3 +110,13 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return Shell()
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures to train on."""
+    path = tmp_path_factory.mktemp("pictures")
+    for i, x in enumerate(pictures(6, 96)):
+        pixels = x.mul(255).byte().movedim(0, -1).numpy()
+        Image.fromarray(pixels).save(path / f"{i}.png")
+    return path
