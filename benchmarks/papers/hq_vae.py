@@ -10,13 +10,13 @@ stopped early has the most important ones: all of the first seed before the seco
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hqcodec.benchmarks.papers.options import check_groups, choose
+from hqcodec.benchmarks.papers.options import Size, check_groups, choose
 from hqcodec.benchmarks.papers.runner import Sources, Variant, compare
 from hqcodec.benchmarks.results import Result
 from hqcodec.benchmarks.script import run
@@ -51,19 +51,7 @@ TWO_LEVELS: dict[str, Any] = {"resolutions": [8, 4], "chain": [1, 1], "codebook"
 HYBRID: dict[str, Any] = {"resolutions": [8, 4], "chain": [2, 2], "codebook": [256] * 4}
 
 
-@dataclass(frozen=True)
-class Size:
-    """How much smaller than the paper; the temperature always falls as far as in the paper."""
-
-    steps: int
-    width: int
-    dim: int
-    blocks: int
-    batch: int
-    lr: float
-    seeds: int
-
-
+# The temperature always falls as far as in the paper.
 # 400 steps of `small` with learning rates of 4e-4, 1e-3 and 3e-3: RSQ-VAE, RQ-VAE and RQ-VAE with
 # reset are all best with 3e-3. With 6e-3 the first two are better still (7.8 and 9.3, not 8.3
 # and 10.1), but the third falls apart (18.1): all share 3e-3. Longer trainings have the paper's.

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hqcodec.benchmarks.papers.hq_vae import DECAY, DECAYS, GROUPS
-from hqcodec.benchmarks.papers.records import alike, spread
+from hqcodec.benchmarks.papers.records import alike, cost, spread
 from hqcodec.benchmarks.report import NONE, markdown
 from hqcodec.benchmarks.results import Result
 
@@ -117,15 +117,13 @@ def settings(result: Result) -> str:
     """How all of it was trained and measured, in words."""
     record = result["records"][0]
     model, train = record["model"], record["train"]
-    minutes = sum(r["seconds"] for r in result["records"]) / 60
     return (
         f"Size `{result['size']}`: {train['steps']:,} steps of {train['batch']} pictures of "
         f"{result['data']}, learning rate {train['lr']:g}, {model['width']} channels, "
         f"code vectors of {model['dim']} dimensions; {result['test_pictures']:,} test pictures, "
         "most likely codes. "
         "± is the standard deviation over the seeds. Perplexity is of the test pictures' codes, "
-        f"layers from coarse to fine. {minutes:.0f} minutes in all on "
-        f"{result['machine']['torch_threads']} threads ({result['machine']['platform']})."
+        f"layers from coarse to fine. {cost(result)}"
     )
 
 

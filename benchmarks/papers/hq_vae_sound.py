@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from hqcodec.benchmarks.papers import spectrograms
+from hqcodec.benchmarks.papers import options, spectrograms
 from hqcodec.benchmarks.papers.hq_vae import DECAY, RESIDUAL
 from hqcodec.benchmarks.papers.measure import measure
 from hqcodec.benchmarks.papers.options import choose
@@ -36,19 +36,12 @@ SHOWN = "RSQ-VAE", "RQ-VAE"  # whose spectrograms the report shows, as the paper
 
 
 @dataclass(frozen=True)
-class Size:
+class Size(options.Size):
     """How much smaller than the paper."""
 
-    steps: int
-    width: int
-    dim: int
-    blocks: int
-    batch: int
     frames: int  # of a crop
-    lr: float
     cooling: float  # RSQ-VAE's last temperature is exp(-cooling)
     soft: tuple[int, int]  # of `HQVAEConfig`, RSQ-VAE, for each of LAYERS
-    seeds: int
 
 
 # The paper names no widths; `full` has those of VQ-VAE-2, on whose encoder its own is built, and

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from hqcodec.benchmarks.papers.hq_vae import RESIDUAL
 from hqcodec.benchmarks.papers.hq_vae_report import COLOURS
 from hqcodec.benchmarks.papers.hq_vae_sound import LAYERS
-from hqcodec.benchmarks.papers.records import alike, spread
+from hqcodec.benchmarks.papers.records import alike, cost, spread
 from hqcodec.benchmarks.papers.spectrogram_pictures import unpack
 from hqcodec.benchmarks.report import markdown
 from hqcodec.benchmarks.results import Result
@@ -47,7 +47,6 @@ def settings(result: Result) -> str:
     """How all of it was trained and measured, in words."""
     record = result["records"][0]
     model, train = record["model"], record["train"]
-    minutes = sum(r["seconds"] for r in result["records"]) / 60
     return (
         f"Size `{result['size']}`: {train['steps']:,} steps of {train['batch']} crops of "
         f"{train['crop']} frames from {result['train_sounds']} sounds, learning rate "
@@ -56,8 +55,7 @@ def settings(result: Result) -> str:
         "is of standardised values, over all values of all test spectrograms: 1 is the deviation "
         f"of those trained on, {result['scale']['deviation']:.2f} nats of magnitude. Bits are of "
         "four seconds' codes before entropy coding. ± is the standard deviation over the seeds. "
-        f"{minutes:.0f} minutes in all on {result['machine']['torch_threads']} threads "
-        f"({result['machine']['platform']})."
+        f"{cost(result)}"
     )
 
 

@@ -10,14 +10,14 @@ layer. --only picks groups.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hqcodec.benchmarks.papers.measure import load_test
-from hqcodec.benchmarks.papers.options import check_groups, choose
+from hqcodec.benchmarks.papers.options import Size, check_groups, choose
 from hqcodec.benchmarks.papers.runner import Sources, Variant, compare
 from hqcodec.benchmarks.papers.search import last_perplexity, search
 from hqcodec.benchmarks.results import Result, write_result
@@ -45,19 +45,7 @@ COMMITMENT = 0.25  # beta of all models
 DECAY = 0.9  # of the averages in all models, tables 6 and 7
 
 
-@dataclass(frozen=True)
-class Size:
-    """How much smaller than the paper, whose network is not published."""
-
-    steps: int
-    width: int
-    dim: int
-    blocks: int
-    batch: int
-    lr: float
-    seeds: int
-
-
+# The paper's network is not published.
 SIZES = {
     "smoke": Size(steps=2, width=8, dim=4, blocks=1, batch=4, lr=1e-3, seeds=1),
     "small": Size(steps=1200, width=32, dim=16, blocks=1, batch=32, lr=3e-3, seeds=2),

@@ -16,7 +16,7 @@ from hqcodec.benchmarks.papers.hr_vqvae import (
     METHODS,
     layers,
 )
-from hqcodec.benchmarks.papers.records import alike, spread
+from hqcodec.benchmarks.papers.records import alike, cost, spread
 from hqcodec.benchmarks.report import NONE, markdown
 from hqcodec.benchmarks.results import Result
 
@@ -119,15 +119,13 @@ def settings(result: Result) -> str:
     """How all of it was trained and measured, in words."""
     record = result["records"][0]
     model, train = record["model"], record["train"]
-    minutes = sum(r["seconds"] for r in result["records"]) / 60
     return (
         f"Size `{result['size']}`: {train['steps']:,} steps of {train['batch']} pictures of "
         f"{result['data']}, learning rate {train['lr']:g}, {model['width']} channels, code "
         f"vectors of {model['dim']} dimensions; {result['test_pictures']:,} test pictures. Code "
         "vectors are those of the last layer, and used is the perplexity of the test pictures' "
         "codes there, linked ones counted by path. ± is the standard deviation over the seeds. "
-        f"{minutes:.0f} minutes in all on {result['machine']['torch_threads']} threads "
-        f"({result['machine']['platform']})."
+        f"{cost(result)}"
     )
 
 

@@ -1,7 +1,7 @@
-"""The options that the papers' scripts share."""
+"""The options and sizes that the papers' scripts share."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from hqcodec.errors import HqcodecError
@@ -10,6 +10,19 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 S = TypeVar("S", bound="DataclassInstance")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much smaller than the paper a comparison is."""
+
+    steps: int
+    width: int
+    dim: int
+    blocks: int
+    batch: int
+    lr: float
+    seeds: int
 
 
 def choose(sizes: Mapping[str, S], name: str, seeds: int | None) -> S:

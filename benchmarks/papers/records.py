@@ -1,4 +1,4 @@
-"""Picking records out of a comparison, and what the seeds of a variant have in common."""
+"""Picking records out of a comparison, and what they have in common."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
@@ -24,3 +24,11 @@ def spread(
         return NONE
     middle = format(mean(values), digits)
     return middle + (f" ± {stdev(values):{digits}}" if len(values) > 1 else "")
+
+
+def cost(result: Result) -> str:
+    """How long all trainings took together, and on what."""
+    minutes = sum(record["seconds"] for record in result["records"]) / 60
+    machine = result["machine"]
+    where = f"{machine['torch_threads']} threads ({machine['platform']})"
+    return f"{minutes:.0f} minutes in all on {where}."
