@@ -75,7 +75,7 @@ def layers(result: Result) -> str:
         strict=True,
     )  # fmt: skip
     rows = [
-        [str(n), f"{kl:.1f}", f"{coded:.1f}", f"{used:.0f}", f"{error:.2f}"]
+        [str(n), f"{max(kl, 0):.1f}", f"{coded:.1f}", f"{used:.0f}", f"{error:.2f}"]
         for n, (kl, coded, used, error) in enumerate(columns, 1)
     ]
     heads = ["layer", "KL, bits", "coded, bits", "perplexity", "RMSE ×100 so far"]
