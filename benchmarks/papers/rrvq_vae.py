@@ -64,15 +64,14 @@ FIVE_TINY = {"codebook": [8] * 5, "ladder_blocks": 0}
 GRIDS = {"resolutions": [16, 8, 4, 2], "chain": [8, 8, 8, 8], "ladder_blocks": 0}
 # In the smoke run eight layers stand for 32.
 # Short trainings take a higher rate and a likelihood whose scale is predicted for each pixel; both
-# were chosen by trials of 250 steps. Codebooks of `small` are twice d_e, as in the paper: so learnt
-# variances let embeddings reach all logits, of which 256 would be four times as many as they span.
+# were chosen by trials of 250 steps.
 SIZES = {
     "smoke": Size(
         2, 4, 2e-3, TINY, FIVE_TINY, GRIDS | {"chain": [2] * 4, "codebook": [8] * 8}, 1, 1
     ),
     "small": Size(
         1000, 32, 2e-2, SHORT | {"width": 32, "dim": 32, "blocks": 1},
-        {"ladder_blocks": 1, "codebook": [64] * 5},
+        {"ladder_blocks": 1},
         GRIDS | {"codebook": [64] * 32, "dim": 16, "width": 20}, pictures=100, seeds=1,
     ),
     "medium": Size(
