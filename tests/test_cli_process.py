@@ -62,7 +62,13 @@ def test_a_full_standard_output_is_one_line() -> None:
 
 
 def test_control_c_is_one_line_and_status_130() -> None:
-    with command("info", str(packed()), "-") as process:  # which waits for its standard input
+    # a shell that starts us in the background has us ignore Ctrl-C, and children inherit that
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = command("info", str(packed()), "-")  # which waits for its standard input
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         assert process.stdout and process.stderr
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
