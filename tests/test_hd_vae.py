@@ -1,20 +1,18 @@
-"""HD-VAE: loss terms by hand, bounds against the exact likelihood, and the codec."""
+"""HD-VAE: loss terms by hand, what a layer sees, and the codec."""
 
 import math
 
 import pytest
 import torch
-from ladders import binary, make
 
 from hqcodec.errors import HqcodecError
 from hqcodec.models.hd_vae import HDVAE, HDVAEConfig
-from hqcodec.models.hd_vae_bounds import (
-    log_weights,
-)
+from hqcodec.models.hd_vae_bounds import log_weights
 from hqcodec.models.hd_vae_config import ARCHITECTURES
 from hqcodec.models.run import read_config
 from hqcodec.models.sample import draw
 from hqcodec.models.tiles import cut, join
+from ladders import binary, make
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

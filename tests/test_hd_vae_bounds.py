@@ -5,7 +5,6 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from ladders import binary, make
 from torch import Tensor
 
 from hqcodec.models.hd_vae import HDVAE
@@ -17,6 +16,7 @@ from hqcodec.models.hd_vae_bounds import (
     relaxation_bias,
 )
 from hqcodec.models.hd_vae_config import ARCHITECTURES
+from ladders import binary, make
 
 
 @torch.no_grad()

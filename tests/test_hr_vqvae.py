@@ -1,4 +1,4 @@
-"""HR-VQVAE: the search among the chosen parent's children, eqs 5 and 6, the start."""
+"""HR-VQVAE: eqs 5 and 6, its gradients, the start, and files; the search is in test_linked.py."""
 
 import json
 import math
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from trees import SIZES, make, pictures, walk
 
 import hqcodec
 from hqcodec import container
@@ -17,6 +16,7 @@ from hqcodec.models import zoo
 from hqcodec.models.base import Layer, Model
 from hqcodec.models.hr_vqvae import HRVQVAE, MOST, HRVQVAEConfig
 from hqcodec.models.run import read_config
+from trees import SIZES, make, pictures, walk
 
 
 def square(a: list[float], b: list[float]) -> float:

@@ -6,10 +6,10 @@ from itertools import product
 import pytest
 import torch
 from torch import Tensor
-from trees import SIZES, make, pictures, walk
 
 from hqcodec.models.linked import LinkedCodebooks
 from hqcodec.models.quantize import nearest
+from trees import SIZES, make, pictures, walk
 
 
 def latents(n: int = 2, dim: int = 3, side: int = 5) -> Tensor:

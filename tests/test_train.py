@@ -1,4 +1,4 @@
-"""The training loop: configs, batches, resuming, export."""
+"""The training loop: configs, rates, resuming, export."""
 
 import json
 from dataclasses import asdict, replace
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from short_runs import RUN, SHORT, weights
 from typer.testing import CliRunner
 
 from hqcodec.cli.main import app
@@ -14,6 +13,7 @@ from hqcodec.errors import HqcodecError
 from hqcodec.models import data, train, zoo
 from hqcodec.models.run import TrainConfig, read_config
 from photos import SMALL
+from short_runs import RUN, SHORT, weights
 
 
 def test_a_killed_run_continues_as_if_it_had_not_stopped(photographs: Path, tmp_path: Path) -> None:

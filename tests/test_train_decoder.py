@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from short_runs import RUN, SHORT, weights
 
 from hqcodec.errors import HqcodecError
 from hqcodec.models import train, zoo
 from hqcodec.models.checkpoint import State
 from hqcodec.models.run import Run
+from short_runs import RUN, SHORT, weights
 
 
 def test_a_run_for_a_decoder_exports_it_alone(

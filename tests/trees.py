@@ -1,4 +1,4 @@
-"""A small HR-VQVAE, its linked codebooks, and what to try them on."""
+"""A small HR-VQVAE, pictures for it, and its search in plain Python."""
 
 import math
 
