@@ -56,8 +56,8 @@ def add_layer(m: Model, codes: list[Tensor], layer: int, sums: Sums) -> None:
         raise HqcodecError(f"layer {layer + 1} does not decode to what was coded")
     sums.coded += 8 * len(payload)
     for batch in batches:
-        k = current.flatten()[batch.where]
-        f = batch.frequencies.expand(len(k), -1).gather(1, k[:, None])
+        symbols = batch.symbols(current)
+        f = batch.frequencies.expand(len(symbols), -1).gather(1, symbols[:, None])
         sums.entropy -= float(((f.double() + 1) / TOTAL).log2().sum())
 
 

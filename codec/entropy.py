@@ -18,11 +18,13 @@ from hqcodec.models.base import Batch
 
 
 def pack(codes: Tensor, batches: Iterable[Batch]) -> bytes:
-    """Code `codes` [groups,h,w] in the order and under the frequencies of `batches`."""
+    """Code `codes` [groups,h,w] in the order and under the frequencies of `batches`.
+
+    `codes` is read for a batch when it has been drawn; so `batches` may still be choosing them.
+    """
     encoder = stream.queue.RangeEncoder()
-    flat = codes.flatten()
     for batch in batches:
-        symbols = flat[batch.where].to(torch.int32).numpy()
+        symbols = batch.symbols(codes).to(torch.int32).numpy()
         if len(batch.frequencies) == 1:
             encoder.encode(symbols, _shared(batch))
         else:
@@ -48,7 +50,7 @@ def unpack(payload: bytes, codes: Tensor, batches: Iterable[Batch]) -> Tensor:
                 symbols = decoder.decode(_family(), batch.frequencies.numpy())
         except AssertionError as error:  # what constriction raises on impossible data
             raise FormatError("a layer does not decode under this model's tables") from error
-        flat[batch.where] = torch.from_numpy(symbols.astype(np.int64))
+        flat[batch.where] = torch.from_numpy(symbols.astype(np.int64)).add_(batch.first)
     return codes
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hqcodec import entropy
@@ -17,28 +18,29 @@ class Ladder:
 
     def __init__(self, model: Model, x: Tensor, effort: int, layers: int) -> None:
         """x: [1,3,H,W] in 0..1; effort, layers: see `Model.analyze`."""
-        self.model = model
+        self.model, self.size = model, (x.shape[2], x.shape[3])
         self.analysis: Any = model.analyze(x, effort, layers)
-        self._codes: dict[Thrifts, list[Tensor]] = {(): []}
-        self._payloads: dict[Thrifts, bytes] = {}
+        self._codes: dict[Thrifts, Tensor] = {}  # of the last of the layers, [groups,h,w]
+        self._payloads: dict[Thrifts, bytes] = {}  # likewise
 
     def codes(self, thrifts: Thrifts) -> list[Tensor]:
-        """Codes [1,groups,h,w] of each layer."""
-        if thrifts in self._codes:
-            return self._codes[thrifts]
-        coarser = self.codes(thrifts[:-1])
-        found = [*coarser, self.model.choose(self.analysis, coarser, thrifts[-1])]
-        if len(set(thrifts)) == 1:  # what others build on; trials differ in their last thrift
-            self._codes[thrifts] = found
-        return found
+        """Codes [1,groups,h,w] of each layer, on the CPU."""
+        return [self._layer(thrifts[: n + 1])[0][None] for n in range(len(thrifts))]
 
     def payloads(self, thrifts: Thrifts) -> tuple[bytes, ...]:
         """The bytes of each layer."""
-        found: list[bytes] = []
-        for count in range(1, len(thrifts) + 1):
-            part = thrifts[:count]
-            if part not in self._payloads:
-                *coarser, last = (layer[0].cpu() for layer in self.codes(part))
-                self._payloads[part] = entropy.pack(last, self.model.tables(coarser, last))
-            found.append(self._payloads[part])
-        return tuple(found)
+        parts = [thrifts[: n + 1] for n in range(len(thrifts))]
+        return tuple(self._payloads.get(part) or self._layer(part)[1] for part in parts)
+
+    def _layer(self, thrifts: Thrifts) -> tuple[Tensor, bytes]:
+        """Codes and payload of the last of the layers."""
+        if thrifts not in self._codes:
+            coarser = [layer[0] for layer in self.codes(thrifts[:-1])]
+            shape = self.model.code_shape(len(coarser), self.size)
+            current = torch.zeros(shape, dtype=torch.int64)
+            batches = self.model.choose_and_code(self.analysis, coarser, current, thrifts[-1])
+            self._payloads[thrifts] = entropy.pack(current, batches)
+            if len(set(thrifts)) > 1:  # a trial; others differ in their last thrift
+                return current, self._payloads[thrifts]
+            self._codes[thrifts] = current
+        return self._codes[thrifts], self._payloads[thrifts]

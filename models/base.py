@@ -36,11 +36,19 @@ class Batch:
 
     where: [n] int64, places in the layer's flattened codes [groups,h,w].
     frequencies: [n,K] or, if all n share one table, [1,K] float64 holding whole numbers >= 0 that
-        sum to TOTAL - K; a code k then has probability (f_k + 1) / TOTAL.
+        sum to TOTAL - K; symbol s then has probability (f_s + 1) / TOTAL.
+    first: symbol s is the code first + s. The last symbol stands for all greater codes too; a later
+        batch says which it is. Until then the decoder has the least of them.
     """
 
     where: Tensor
     frequencies: Tensor
+    first: int = 0
+
+    def symbols(self, codes: Tensor) -> Tensor:
+        """The symbols [n] of this batch, given all codes of the layer."""
+        named = codes.flatten()[self.where] - self.first
+        return named.clamp_(max=self.frequencies.shape[-1] - 1)
 
 
 class Model(nn.Module, ABC):
@@ -87,6 +95,19 @@ class Model(nn.Module, ABC):
         are `tunable` heed it.
         """
         return analysis[len(codes)]  # type: ignore[no-any-return]
+
+    def choose_and_code(
+        self, analysis: Any, codes: Sequence[Tensor], current: Tensor, thrift: float = 1.0
+    ) -> Iterator[Batch]:
+        """`choose` and `tables` of one picture at once; models may save work that both would do.
+
+        codes: the coarser layers, [groups,h,w] on the CPU; current: likewise of layer len(codes),
+        filled in no later than the batch that names a code is drawn.
+        """
+        like = next(self.parameters())
+        chosen = self.choose(analysis, [layer[None].to(like.device) for layer in codes], thrift)
+        current.copy_(chosen[0])
+        yield from self.tables(codes, current)
 
     @abstractmethod
     def decode(self, codes: Sequence[Tensor], size: tuple[int, int] | None = None) -> Tensor:

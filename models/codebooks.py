@@ -1,7 +1,10 @@
-"""The photo model's code vectors, and the choice among them."""
+"""The photo model's code vectors."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from hqcodec.models.exact import snap
 from hqcodec.models.transforms import PhotoConfig
@@ -40,17 +43,20 @@ class Codebooks(nn.Module):
 
     def lookup(self, layer: int, codes: Tensor) -> Tensor:
         """The vectors that codes [P,groups] name, side by side: [P,D]."""
-        parts, start = [], 0
-        for kind in range(len(self.tables)):
-            codebook = self.get(layer, kind)
-            groups = torch.arange(len(codebook), device=codes.device)
-            parts.append(codebook[groups, codes[:, start : start + len(codebook)]].flatten(1))
-            start += len(codebook)
-        return torch.cat(parts, 1)
+        return lookup([self.get(layer, kind) for kind in range(len(self.tables))], codes)
 
 
-def choose(r: Tensor, codebook: Tensor, log_p: Tensor, rate_lambda: float) -> Tensor:
-    """argmin_k |r - b_k|^2 - lambda log p_k: [n,g,s], [g,K,s], [n,g,K] -> [n,g] int64."""
-    # |r|^2 is the same for every k
-    distance = codebook.square().sum(-1) - 2 * torch.einsum("ngs,gks->ngk", r, codebook)
-    return (distance - rate_lambda * log_p).argmin(-1)
+def lookup(codebooks: Sequence[Tensor], codes: Tensor) -> Tensor:
+    """The vectors that codes [P,groups] name in a codebook [g,K,s] for each kind of group: [P,D]."""
+    parts = codes.split([len(book) for book in codebooks], 1)
+    return torch.cat([named(*pair) for pair in zip(codebooks, parts, strict=True)], 1)
+
+
+def named(codebook: Tensor, codes: Tensor) -> Tensor:
+    """The vectors that codes [P,g] name in a codebook [g,K,s], side by side: [P,g*s]."""
+    return embedding(numbered(codes, codebook.shape[1]), codebook.flatten(0, 1)).flatten(1)
+
+
+def numbered(codes: Tensor, size: int) -> Tensor:
+    """Codes [P,g] of codebooks of one size, as rows of all of them, one below the other."""
+    return codes + size * torch.arange(codes.shape[1], device=codes.device)

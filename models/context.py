@@ -5,6 +5,9 @@ vectors (the other dimensions, a few to a group, strongest first). A layer is co
 step sees all coarser layers everywhere, and the steps before it; within a step all codes are coded
 in parallel. Vectors go in two steps, strong groups before weak ones; they see all scalars.
 
+A step's codes are coded in two rounds: first whether each is 0, then those that are not. Most are,
+so that the many probabilities of the second round have to be worked out for few of them.
+
 The first layer has nothing coarser to see. So its scalars are coded from a coarse lattice of
 positions to ever finer ones, each position being asked for when its neighbours on two sides are
 known. Steps of an 8x8 corner:
@@ -18,17 +21,23 @@ One position in sixteen is coded without context. A layer of its own at stride 6
 for the codes below it, but costs bits that this order does not.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hqcodec.models.exact import Conv, rectify, snap
+from hqcodec.models.codebooks import numbered
+from hqcodec.models.narrow import BLOCK, LIMIT, Conv, Linear, Narrow, exactly
 
 SCALARS, VECTORS = 0, 1  # kinds
 REACH = 18.0  # inputs are clamped to so many quantizer steps
+LATTICES = 5
 KNEE = 2.0  # above so many, they count an eighth
+
+
+Where = slice | Tensor  # positions: from..to, or their numbers [n]
 
 
 @dataclass(frozen=True)
@@ -44,10 +53,24 @@ class Step:
     lattices: tuple[int, ...] = (0, 1, 2, 3, 4)
     dilation: int = 1
 
-    def positions(self, h: int, w: int, batch: int = 1) -> Tensor:
-        """Flat positions [n] of the step in [batch,h,w]."""
+    def positions(self, h: int, w: int, batch: int = 1) -> Where:
+        """Flat positions of the step in [batch,h,w], in order."""
+        if len(self.lattices) == LATTICES:
+            return slice(0, batch * h * w)
         lattice = lattices(h, w).expand(batch, h, w).flatten()
         return torch.isin(lattice, torch.tensor(self.lattices)).nonzero()[:, 0]
+
+
+def count(where: Where) -> int:
+    """How many positions."""
+    return where.stop - where.start if isinstance(where, slice) else len(where)
+
+
+def pieces(where: Where, size: int) -> Iterator[tuple[Where, slice]]:
+    """At most so many positions at a time, and which of all they are."""
+    for start in range(0, count(where), size):
+        part = slice(start, min(start + size, count(where)))
+        yield (part if isinstance(where, slice) else where[part]), part
 
 
 def lattices(h: int, w: int) -> Tensor:
@@ -77,20 +100,21 @@ def plan(order: str, scalars: int, vectors: int, strong: int) -> tuple[Step, ...
 
 
 def compand(x: Tensor) -> Tensor:
-    """Small values as they are, large ones pressed together; any shape, exact in float64."""
-    size = x.abs()
-    pressed = size.clamp(max=KNEE) + (size.clamp(KNEE, REACH) - KNEE) / 8
-    return torch.where(x < 0, -pressed, pressed)
+    """Sizes as they are while small, pressed together when large: any shape of x >= 0."""
+    return torch.minimum(x, x.mul(1 / 8).add_(KNEE * 7 / 8)).clamp_(
+        max=KNEE + (REACH - KNEE) / 8
+    )
 
 
-def signs_and_sizes(x: Tensor) -> Tensor:
-    """[B,D,h,w] in quantizer steps -> [B,2D,h,w] as the networks take it."""
-    x = snap(compand(snap(x)))
-    return torch.cat([x, x.abs()], 1)
+class Trunk(NamedTuple):
+    """What several steps share."""
+
+    features: Tensor | None = None  # [B*h*w,C]
+    odds: Tensor | None = None  # [B*h*w,groups], of codes that are not 0
 
 
-class Context(nn.Module):
-    """The context model of one layer."""
+class Context(Narrow):
+    """The context model of one layer; tensors of a picture have their channels last."""
 
     def __init__(
         self,
@@ -106,71 +130,144 @@ class Context(nn.Module):
         blind: see nothing at all, which makes static tables.
         """
         super().__init__()
-        self.codebook, self.steps = codebook, steps
-        self.scalars = kinds[0][0] * kinds[0][1]
-        dim = self.scalars + kinds[1][0] * kinds[1][1]
-        self.strong = steps[-1].start * kinds[1][1]
-        alone = first or blind
-        self.past = None if alone else Conv(2 * dim, hidden, 3)
-        self.last = None if alone else Conv(2 * dim, hidden, bias=False)
+        self.codebook, self.steps, self.alone = codebook, steps, first or blind
+        (self.scalars, _), (vectors, self.size) = kinds
+        groups, dim = self.scalars + vectors, self.scalars + vectors * self.size
+        strong = steps[-1].start * self.size
+        self.strong = slice(self.scalars, self.scalars + strong)  # dimensions
         self.start = nn.Parameter(torch.randn(len(steps), hidden) * 0.3)
+        if not self.alone:
+            self.coarser = Linear(4 * dim, hidden)
+            self.past = Conv(hidden, hidden, 3)
+            # what the same group has in coarser layers says whether it has something here: how
+            # much for each dimension, sign and size, and for each code of the layer before
+            self.own = nn.Parameter(torch.zeros(2, dim))
+            self.some_after = nn.Parameter(torch.zeros(groups, codebook))
+            self.which_after = nn.Parameter(torch.zeros(groups, codebook, codebook - 1))
         self.near = nn.ModuleList(
             Conv(2 * self.scalars, hidden, 3, bias=False, dilation=step.dilation)
             for step in steps[1:]
             if step.kind == SCALARS and not blind
         )
         self.here = None if blind else Conv(2 * self.scalars, hidden, 3, bias=False)
-        self.loud = None if blind else Conv(self.strong, hidden, 3, bias=False)
-        self.middle = nn.ModuleList(Conv(hidden, hidden) for _ in kinds)
-        self.out = nn.ModuleList(Conv(hidden, groups * codebook) for groups, _ in kinds)
-        for kind in range(len(kinds)):
-            nn.init.normal_(linear(self.out[kind])[0], std=0.02)
+        self.loud = None if blind else Conv(strong, hidden, 3, bias=False)
+        self.middle = nn.ModuleList(Linear(hidden, hidden) for _ in kinds)
+        self.some = Linear(hidden, groups)  # log odds of codes that are not 0
+        self.which = Linear(hidden, groups * (codebook - 1))  # logits of those, group by group
+        for layer in (self.some, self.which):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
 
     @torch.no_grad()
     def start_from(self, kind: int, p: Tensor) -> None:
         """Set the logits' biases to probabilities [groups,K] counted without context."""
-        linear(self.out[kind])[1].copy_(p.log().flatten())
+        first = 0 if kind == SCALARS else self.scalars
+        groups = slice(first, first + len(p))
+        self.some.bias[groups] = ((1 - p[:, 0]) / p[:, 0]).log()
+        log_p = p[:, 1:].log()
+        self.which.bias.view(-1, self.codebook - 1)[groups] = log_p - log_p.mean(1, keepdim=True)
 
-    def trunk(self, coarser: Tensor, last: Tensor) -> Tensor | None:
-        """What all steps share: [B,D,h,w] -> [B,C,h,w].
+    def groups(self, number: int) -> slice:
+        """Which of the layer's groups a step codes."""
+        step = self.steps[number]
+        before = 0 if step.kind == SCALARS else self.scalars
+        return slice(before + step.start, before + step.end)
 
-        coarser: the sum of the coarser layers, in this layer's quantizer steps; last: the values
-        of the layer before alone, in its own.
+    def look(self, x: Tensor) -> Tensor:
+        """Values [...] in quantizer steps as the networks take them: signed, and sizes, [2,...]."""
+        size = self.enter(compand(x.abs()))
+        return torch.stack([torch.copysign(size, x), size])
+
+    @exactly
+    def trunk(self, coarser: Tensor, last: Tensor) -> Trunk:
+        """What all steps share, if there are coarser layers.
+
+        coarser: their sum [B,h,w,D], in this layer's quantizer steps; last: `look` [2,B,h,w,D] at
+        the values of the layer before alone, in its own.
         """
-        if self.past is None or self.last is None:
-            return None
-        features: Tensor = self.past(signs_and_sizes(coarser)) + self.last(signs_and_sizes(last))
+        if self.alone:
+            return Trunk()
+        features, odds, weight = [], [], self.own.clamp(-LIMIT, LIMIT)
+        rows = BLOCK // coarser.shape[2] + 1 if self.fixed else coarser.shape[1]
+        for part, before in zip(coarser.split(rows, 1), last.split(rows, 2), strict=True):
+            signed, size = self.look(part)
+            odds.append(self.by_group(signed * weight[0] + size * weight[1]))
+            seen = self.coarser.side_by_side(signed, before[0], size, before[1])
+            features.append(self.rectify(seen))
+        return Trunk(self.past(torch.cat(features, 1)), torch.cat(odds, 1).flatten(0, 2))
+
+    @exactly
+    def trunk_of_vectors(self, trunk: Trunk, known: Tensor) -> Trunk:
+        """What steps of vectors share: what all do, and `look` [2,B,h,w,D] at this layer's scalars.
+        """
+        if self.here is None:
+            return trunk
+        here = self.here(torch.cat([*known[..., : self.scalars]], -1))
+        return Trunk(here if trunk.features is None else trunk.features + here, trunk.odds)
+
+    def by_group(self, x: Tensor) -> Tensor:
+        """Sums over the dimensions of each group: [...,D] -> [...,groups]."""
+        scalars, vectors = x[..., : self.scalars], x[..., self.scalars :]
+        return torch.cat([scalars, vectors.unflatten(-1, (-1, self.size)).sum(-1)], -1)
+
+    @exactly
+    def features(self, number: int, trunk: Trunk, known: Tensor, where: Where) -> Tensor:
+        """Features [n,C] of a step, given its number.
+
+        known: `look` [2,B,h,w,D] at this layer's values in quantizer steps, 0 where not yet coded.
+        """
+        step = self.steps[number]
+        now = self.start[number]
+        if trunk.features is not None:
+            now = now + trunk.features[where]
+        if step.kind == SCALARS and number and self.here is not None:
+            now = now + self.near[number - 1](torch.cat([*known[..., : self.scalars]], -1), where)
+        if step.kind == VECTORS and step.start and self.loud is not None:
+            now = now + self.loud(known[1][..., self.strong], where)
+        rows = self.rectify(now).expand(count(where), -1)
+        features: Tensor = self.rectify(self.middle[step.kind](rows))
         return features
 
-    def features(self, number: int, trunk: Tensor | None, known: Tensor) -> Tensor:
-        """Features [B,C,h,w] of a step, given its number.
+    @exactly
+    def some_logits(
+        self,
+        number: int,
+        features: Tensor,
+        trunk: Trunk,
+        before: Tensor | None,
+        where: Where,
+    ) -> Tensor:
+        """Log odds [n,g] that a step's codes are not 0, at flat positions [n]; features [n,C].
 
-        known: this layer's values in quantizer steps [B,D,h,w], 0 where not yet coded.
+        before: the codes [B*h*w,groups] of the layer before, None if there is none.
         """
-        step = self.steps[number]
-        now = self.start[number][:, None, None].expand(len(known), -1, *known.shape[2:])
-        if self.here is not None and self.loud is not None:
-            seen = signs_and_sizes(known[:, : self.scalars])
-            if step.kind == VECTORS:
-                now = now + self.here(seen)
-            elif number:
-                now = now + self.near[number - 1](seen)
-            if step.kind == VECTORS and step.start:
-                strong = known[:, self.scalars : self.scalars + self.strong]
-                now = now + self.loud(snap(compand(snap(strong.abs()))))
-        return rectify(now if trunk is None else now + trunk)
+        chosen = self.groups(number)
+        logits: Tensor = self.settled(self.some(features, chosen))
+        if trunk.odds is None or before is None:
+            return logits
+        table = self.some_after[chosen].flatten()
+        after = table[numbered(before[where, chosen], self.codebook)]
+        return logits + trunk.odds[where, chosen] + after
 
-    def logits(self, number: int, rows: Tensor) -> Tensor:
-        """Logits [n,groups of the step,K] at chosen positions; rows: their features [n,C]."""
-        step = self.steps[number]
-        weight, bias = linear(self.middle[step.kind])
-        rows = rectify(F.linear(rows, weight, bias))
-        chosen = slice(step.start * self.codebook, step.end * self.codebook)
-        weight, bias = (part[chosen] for part in linear(self.out[step.kind]))
-        return snap(F.linear(rows, weight, bias)).view(len(rows), -1, self.codebook)
+    @exactly
+    def which_logits(
+        self, number: int, features: Tensor, chosen: Tensor, before: Tensor | None, where: Where
+    ) -> Tensor:
+        """Logits [N,K-1] of codes 1..K-1; chosen [n,g]: for which of a step's codes, N in all.
 
-
-def linear(conv: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weight [C',C] and bias [C'] of a convolution of one position."""
-    assert isinstance(conv, Conv) and conv.bias is not None
-    return conv.weight[:, :, 0, 0], conv.bias
+        They come group by group, in the order of `chosen.T.nonzero()`; the rest as `some_logits`.
+        """
+        first, ways, found = self.groups(number).start, self.codebook - 1, []
+        group, place = chosen.T.nonzero().T
+        rows = features.index_select(0, place).split(chosen.sum(0).tolist())
+        for number, part in enumerate(rows, first):
+            if len(part):
+                found.append(self.which(part, slice(number * ways, (number + 1) * ways)))
+        if not found:
+            return features.new_zeros(0, ways)
+        logits = self.settled(torch.cat(found))
+        if before is None or self.alone:
+            return logits
+        group = group + first
+        code = before[where][place, group] + group * self.codebook
+        return logits + self.which_after.flatten(0, 1).index_select(0, code)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hqcodec.models.base import frequencies
+from hqcodec.models.base import TOTAL, frequencies
 
 WEIGHT_GRID = 2.0**16
 GRID = 2.0**12
@@ -26,6 +26,7 @@ SLOPE = 0.125  # of the leaky rectifier: a power of two, so that it only shifts
 
 LOGIT_GRID = 64  # steps a nat
 EXP_BITS = 20
+MOST_ODDS = 16  # nats that log odds are clamped to; beyond lies the least probability there is
 
 BLOCK = 2048  # positions that an exact convolution sums at a time, to stay in the cache
 
@@ -138,3 +139,23 @@ def softmax_frequencies(logits: Tensor) -> Tensor:
     behind = logits.amax(-1, keepdim=True) - logits
     index = behind.mul_(LOGIT_GRID).round_().clamp_(max=len(table) - 1).to(torch.int32)
     return frequencies(table.index_select(0, index.flatten()).view(index.shape))
+
+
+@cache
+def falls() -> Tensor:
+    """Frequencies of 0 and of more, [2049,2] float64, for log odds i/64 of more, i = -1024..1024.
+
+    The first is round((2^24 - 2) / (1 + exp(i/64))), from decimal arithmetic.
+    """
+    with localcontext(Context(prec=40)):
+        reach = range(-MOST_ODDS * LOGIT_GRID, MOST_ODDS * LOGIT_GRID + 1)
+        exact = ((TOTAL - 2) / (1 + (Decimal(i) / LOGIT_GRID).exp()) for i in reach)
+        none = torch.tensor([int(x.to_integral_value()) for x in exact], dtype=torch.float64)
+    return torch.stack([none, TOTAL - 2 - none], -1)
+
+
+def odds_frequencies(log_odds: Tensor) -> Tensor:
+    """Frequencies of `Batch` for 0 and for more, given log odds of more: [n] -> [n,2] float64."""
+    middle = MOST_ODDS * LOGIT_GRID
+    index = log_odds.mul(LOGIT_GRID).round_().clamp_(-middle, middle).add_(middle)
+    return falls().index_select(0, index.to(torch.int32))

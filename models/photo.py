@@ -12,8 +12,8 @@ sampling, minimises |r - b_k|^2 + lambda_l * (-log p(k | context)) with lambda_l
 entropy-constrained vector quantization (Chou, Lookabaugh, Gray 1989). (3) Both transforms are a
 linear patch transform, started from principal components, plus a convolutional branch that starts
 at zero. (4) The samples of a batch keep from one to all layers, so every prefix decodes well.
-(5) All that decoding needs is evaluated in exact arithmetic (exact.py): codes and pixels agree on
-every machine.
+(5) All that decoding needs is evaluated in exact arithmetic (exact.py, narrow.py): codes and pixels
+agree on every machine.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -22,15 +22,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hqcodec.models import photo_loss, photo_start
+from hqcodec.models import photo_codes, photo_loss, photo_start
 from hqcodec.models.base import Batch, Layer, Model
-from hqcodec.models.codebooks import Codebooks, choose, grid_of, rows_of
+from hqcodec.models.codebooks import Codebooks, grid_of, rows_of
 from hqcodec.models.context import SCALARS, Context, Step, plan
-from hqcodec.models.exact import GRID, exact_copy, softmax_frequencies
+from hqcodec.models.exact import exact_copy
+from hqcodec.models.narrow import fix
 from hqcodec.models.refine import refine
 from hqcodec.models.transforms import Decoder, Encoder, PhotoConfig, reach, tiled
 
-CHUNK = 512  # positions whose logits are held at a time: few enough for the cache
 TILE = 64  # positions a side that a transform sees at a time
 
 
@@ -56,7 +56,8 @@ class Photo(Model):
         c, blind = self.config, self.config.order == "static"
         order = "whole" if layer or blind else c.order
         steps = plan(order, c.scalars, c.vectors, c.strong)
-        return Context(c.kinds, c.codebook, c.context, steps, layer == 0, blind)
+        hidden = c.context if layer else c.first_context
+        return Context(c.kinds, c.codebook, hidden, steps, layer == 0, blind)
 
     def train(self, mode: bool = True) -> "Photo":
         """Training changes weights, so the exact twins are forgotten."""
@@ -64,10 +65,18 @@ class Photo(Model):
         return super().train(mode)
 
     def exact(self, name: str) -> Any:
-        """The exact twin of the submodule `name`."""
+        """The exact twin of the submodule `name`; or "vectors", [layer][kind] of the codebooks as context models read them."""
         if name not in self._exact:
-            self._exact[name] = exact_copy(getattr(self, name))
+            self._exact[name] = self._make_exact(name)
         return self._exact[name]
+
+    def _make_exact(self, name: str) -> Any:
+        if name == "vectors":
+            dtype = next(self.exact("contexts").parameters()).dtype
+            books = self.exact("codebooks")
+            kinds, layers = range(len(self.config.kinds)), range(self.config.layers)
+            return [[books.get(layer, kind).to(dtype) for kind in kinds] for layer in layers]
+        return (fix if name == "contexts" else exact_copy)(getattr(self, name))
 
     @property
     def default_layers(self) -> int:
@@ -91,41 +100,6 @@ class Photo(Model):
         """Which of a layer's groups a step codes."""
         before = 0 if step.kind == SCALARS else self.config.scalars
         return slice(before + step.start, before + step.end)
-
-    def quantize(
-        self, layer: int, r: Tensor, y: Tensor, last: Tensor, thrift: float = 1.0
-    ) -> tuple[Tensor, Tensor]:
-        """Codes [P,groups] of a layer at P = B*h*w positions, and their -log p in nats [P].
-
-        r: the residual z - y to quantize; y: the sum of the coarser layers; last: the values of
-        the layer before, all [B,D,h,w]; thrift: factor of lambda.
-        """
-        c, context = self.config, self.context(layer)
-        q, rate_lambda = c.quantizer_step(layer), thrift * c.rate_lambda(layer) * c.constrained
-        B, _, h, w = r.shape
-        rows = rows_of(r)
-        known = torch.zeros_like(rows)
-        nats = rows.new_zeros(len(rows))
-        codes = torch.zeros(
-            len(rows), self.layers[layer].groups, dtype=torch.int64, device=r.device
-        )
-        trunk = context.trunk(y / q, last / c.quantizer_step(max(0, layer - 1)))
-        for number, step in enumerate(context.steps):
-            features = rows_of(context.features(number, trunk, grid_of(known / q, (B, h, w))))
-            codebook = self.codebooks.get(layer, step.kind).detach()[step.start : step.end]
-            groups = torch.arange(len(codebook), device=r.device)
-            where = step.positions(h, w, B).to(r.device)
-            chunk = len(where) if self.training else CHUNK
-            for part in torch.split(where, chunk) if len(where) else ():
-                with torch.autocast(r.device.type, enabled=False):
-                    log_p = context.logits(number, features[part].float()).log_softmax(-1)
-                split = rows[part, self.dims(step)].view(len(part), len(codebook), -1)  # [n,g,s]
-                k = choose(split, codebook, log_p.detach(), rate_lambda)
-                codes[part, self.rows(step)] = k
-                known[part, self.dims(step)] = codebook[groups, k].flatten(1)
-                surprise = -log_p.gather(-1, k[..., None]).flatten(1).sum(1)
-                nats = nats.index_add(0, part, surprise)
-        return codes, nats
 
     def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """Rate-distortion Lagrangian of x [B,3,H,W], see photo_loss.py."""
@@ -164,25 +138,22 @@ class Photo(Model):
 
     def quantized(self, z: Tensor, layers: int) -> tuple[Tensor, float]:
         """The sum of the layers that z [B,D,h,w] is quantized to, and their nats in all."""
-        y, nats = torch.zeros_like(z), 0.0
-        last = y
+        y, nats, before = torch.zeros_like(z), 0.0, None
         for layer in range(layers):
-            codes, surprise = self.quantize(layer, z - y, y, last)
-            last = grid_of(self.codebooks.lookup(layer, codes), (len(z), *z.shape[-2:]))
-            y = y + last
+            before, surprise = photo_codes.quantize(self, layer, z - y, y, before)
+            y = y + grid_of(self.codebooks.lookup(layer, before), (len(z), *z.shape[-2:]))
             nats += float(surprise.sum())
         return y, nats
 
     @torch.no_grad()
     def choose(self, analysis: Tensor, codes: Sequence[Tensor], thrift: float = 1.0) -> Tensor:
         """Codes of layer len(codes) under thrift * lambda; analysis: the latent."""
-        z, y = analysis, torch.zeros_like(analysis)
-        last, size = y, (len(z), *z.shape[-2:])
+        z, y, before = analysis, torch.zeros_like(analysis), None
         for layer, chosen in enumerate(codes):
-            last = grid_of(self.codebooks.lookup(layer, rows_of(chosen)), size)
-            y = y + last
-        chosen, _ = self.quantize(len(codes), z - y, y, last, thrift)
-        return grid_of(chosen, size).contiguous()
+            before = rows_of(chosen)
+            y = y + grid_of(self.codebooks.lookup(layer, before), (len(z), *z.shape[-2:]))
+        found, _ = photo_codes.quantize(self, len(codes), z - y, y, before, thrift)
+        return grid_of(found, (len(z), *z.shape[-2:])).contiguous()
 
     @torch.no_grad()
     def decode(self, codes: Sequence[Tensor], size: tuple[int, int] | None = None) -> Tensor:
@@ -202,34 +173,12 @@ class Photo(Model):
             y += books.lookup(layer, rows_of(chosen))
         return grid_of(y, (B, h, w))
 
-    @torch.no_grad()
     def tables(self, codes: Sequence[Tensor], current: Tensor) -> Iterator[Batch]:
         """Context-modelled frequencies of layer len(codes), in the order of its context's steps."""
-        c, layer = self.config, len(codes)
-        context, books = self.exact("contexts")[layer], self.exact("codebooks")
-        groups, h, w = current.shape
-        known = torch.zeros(h * w, c.dim, dtype=torch.float64)
-        trunk = None
-        if layer:
-            last = grid_of(books.lookup(layer - 1, rows_of(codes[-1][None])), (1, h, w))
-            coarser = self.latent([k[None] for k in codes])
-            trunk = context.trunk(coarser * per_step(c, layer), last * per_step(c, layer - 1))
-        flat = current.view(groups, h * w)
-        for number, step in enumerate(context.steps):
-            inside = grid_of(known * per_step(c, layer), (1, h, w))
-            features = rows_of(context.features(number, trunk, inside))
-            rows = torch.arange(groups)[self.rows(step)]
-            where = step.positions(h, w)
-            for part in torch.split(where, CHUNK) if len(where) else ():
-                logits = context.logits(number, features[part])  # [n,g,K]
-                place = rows * (h * w) + part[:, None]  # [n,g]
-                yield Batch(place.flatten(), softmax_frequencies(logits).flatten(0, 1))
-            # what these batches named is now filled in
-            book = books.get(layer, step.kind)[step.start : step.end]
-            values = book[torch.arange(len(book)), flat[rows][:, where].T]
-            known[where, self.dims(step)] = values.flatten(1)
+        return photo_codes.batches(self, codes, current)
 
-
-def per_step(c: PhotoConfig, layer: int) -> float:
-    """1 / q of a layer, on the grid of activations."""
-    return round(GRID / c.quantizer_step(layer)) / GRID
+    def choose_and_code(
+        self, analysis: Tensor, codes: Sequence[Tensor], current: Tensor, thrift: float = 1.0
+    ) -> Iterator[Batch]:
+        """`Model.choose_and_code`, in exact arithmetic: codes may differ from those of `choose`."""
+        return photo_codes.batches(self, codes, current, analysis[0].cpu(), thrift)

@@ -51,7 +51,7 @@ def sample(
             p = (batch.frequencies + 1).pow(1 / temperature)
             rows = p.expand(len(batch.where), -1)
             drawn = torch.multinomial(rows / rows.amax(1, keepdim=True), 1, generator=generator)
-            current.view(-1)[batch.where] = drawn[:, 0]
+            current.view(-1)[batch.where] = drawn[:, 0] + batch.first
         codes.append(current)
     return [layer[None] for layer in codes]
 

@@ -33,7 +33,9 @@ class PhotoConfig:
     # Keys decoder_* shape the decoder alone: another decoder of the same codes may differ in them.
     decoder_widths: tuple[int, ...] = ()  # as the encoder's
     decoder_depth: tuple[int, ...] = (1, 2, 2)
+    decoder_layers: tuple[int, ...] = ()  # that a batch's samples keep in training; () all alike
     context: int = 64  # hidden channels of the context models
+    first_context: int = 128  # of the first layer's
     strong: int = 12  # vectors that are coded before the others
     order: str = "lattices"  # of layer 1's scalars; or "checkerboard", "static" (no contexts)
     constrained: bool = True  # choose codes by distance + lambda * nats; else the nearest
