@@ -6,7 +6,7 @@ The codes are those that the codec chooses. Static tables are the best there can
 by layer and group by group, on the very pictures that are coded, and free of charge.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ from hqcodec.benchmarks.results import SCHEMA, environment, write_result
 from hqcodec.benchmarks.script import run
 from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
-from hqcodec.models.base import TOTAL, Model
+from hqcodec.models.base import Model
 from hqcodec.picture import to_picture, to_tensor
 
 JSON = Path("benchmarks/contexts.json")
@@ -32,33 +32,65 @@ BLOCK = "contexts"
 
 @dataclass
 class Sums:
-    """Bits and seconds of one layer, summed over pictures."""
+    """Bits of one layer, summed over pictures."""
 
     layer: int
     coded: float = 0.0  # bits of the payloads
     entropy: float = 0.0  # bits that the context model's own probabilities make
     static: float = 0.0  # bits under static tables
-    model_seconds: float = 0.0  # to work the tables out, once
-    coder_seconds: float = 0.0  # to encode and to decode under tables that are there, mean of both
+
+
+@dataclass
+class Seconds:
+    """Of files of so many layers, summed over pictures."""
+
+    layers: int
+    analyze: float = 0.0  # the encoder's network
+    choose: float = 0.0  # the codes, under the context models, and their tables
+    encode: float = 0.0  # range coding under tables that are there
+    unpack: float = 0.0  # payloads to codes: context models, tables and range decoding
+    decode: float = 0.0  # the decoder's network
+
+    @property
+    def share(self) -> float:
+        """What share of decoding the entropy stage takes."""
+        return self.unpack / (self.unpack + self.decode)
 
 
 def add_layer(m: Model, codes: list[Tensor], layer: int, sums: Sums) -> None:
     """Measure one layer of one picture; codes: each [groups,h,w]."""
     current = codes[layer]
-    start = perf_counter()
     batches = list(m.tables(codes[:layer], current))
-    sums.model_seconds += perf_counter() - start
+    sums.coded += 8 * len(entropy.pack(current, batches))
+    sums.entropy += sum(batch.bits(current) for batch in batches)
+
+
+def add_seconds(m: Model, x: Tensor, seconds: Seconds) -> list[Tensor]:
+    """Measure a file of x [1,3,H,W], there and back; its codes, each [groups,h,w]."""
     start = perf_counter()
-    payload = entropy.pack(current, batches)
-    decoded = entropy.unpack(payload, torch.zeros_like(current), batches)
-    sums.coder_seconds += (perf_counter() - start) / 2
-    if not torch.equal(decoded, current):
-        raise HqcodecError(f"layer {layer + 1} does not decode to what was coded")
-    sums.coded += 8 * len(payload)
-    for batch in batches:
-        symbols = batch.symbols(current)
-        f = batch.frequencies.expand(len(symbols), -1).gather(1, symbols[:, None])
-        sums.entropy -= float(((f.double() + 1) / TOTAL).log2().sum())
+    analysis, codes, payloads = m.analyze(x), list[Tensor](), list[bytes]()
+    seconds.analyze += perf_counter() - start
+    size = (x.shape[2], x.shape[3])
+    while len(codes) < seconds.layers:
+        current = torch.zeros(m.code_shape(len(codes), size), dtype=torch.int64)
+        start = perf_counter()
+        batches = list(m.choose_and_code(analysis, codes, current))
+        middle = perf_counter()
+        payloads.append(entropy.pack(current, batches))
+        seconds.choose += middle - start
+        seconds.encode += perf_counter() - middle
+        codes.append(current)
+    start, decoded = perf_counter(), list[Tensor]()
+    for payload, layer in zip(payloads, codes, strict=True):
+        current = torch.zeros_like(layer)
+        decoded.append(entropy.unpack(payload, current, m.tables(decoded, current)))
+    middle = perf_counter()
+    m.decode([layer[None] for layer in decoded], size)
+    seconds.unpack += middle - start
+    seconds.decode += perf_counter() - middle
+    if not all(map(torch.equal, codes, decoded)):
+        raise HqcodecError("a picture does not decode to what was coded")
+    return codes
 
 
 def static_bits(counts: Tensor) -> float:
@@ -75,34 +107,28 @@ def contexts(
     m = zoo.load(model)
     sums = [Sums(layer + 1) for layer in range(len(m.layers))]
     counts = [torch.zeros(s.groups, s.codebook, dtype=torch.float64) for s in m.layers]
-    pixels, seconds = 0, {"analyze": 0.0, "choose": 0.0, "decode": 0.0}
-    for path in find_pictures(folder):
+    seconds = [Seconds(count) for count in sorted({m.default_layers, len(m.layers)})]
+    pixels, paths = 0, find_pictures(folder)
+    for each in seconds:  # once uncounted, until everything is loaded
+        add_seconds(m, to_tensor(to_picture(paths[0])), replace(each))
+    for path in paths:
         x = to_tensor(to_picture(path))
         pixels += x.shape[-2] * x.shape[-1]
-        start = perf_counter()
-        analysis, codes = m.analyze(x), list[Tensor]()
-        seconds["analyze"] += perf_counter() - start
-        start = perf_counter()
-        while len(codes) < len(m.layers):
-            codes.append(m.choose(analysis, codes))
-        seconds["choose"] += perf_counter() - start
-        flat = [layer[0] for layer in codes]
-        for layer, current in enumerate(flat):
-            add_layer(m, flat, layer, sums[layer])
+        for each in seconds:
+            codes = add_seconds(m, x, each)
+        for layer, current in enumerate(codes):
+            add_layer(m, codes, layer, sums[layer])
             for group, row in enumerate(current.flatten(1)):
                 counts[layer][group] += row.bincount(minlength=counts[layer].shape[1])
-        start = perf_counter()
-        m.decode(codes)
-        seconds["decode"] += perf_counter() - start
         typer.echo(path.name)
     for entry, count in zip(sums, counts, strict=True):
         entry.static = static_bits(count)
     result = {
         "schema": SCHEMA,
         **environment(torch.get_num_threads()),
-        "pictures": len(find_pictures(folder)),
+        "pictures": len(paths),
         "pixels": pixels,
-        "seconds": seconds,
+        "seconds": [asdict(each) for each in seconds],
         "layers": [asdict(entry) for entry in sums],
     }
     write_result(JSON, result)
@@ -112,11 +138,9 @@ def contexts(
 
 def table(result: dict[str, Any]) -> str:
     """The README's table, one row for each number of layers kept."""
-    rows = []
-    keys = ("coded", "entropy", "static", "model_seconds", "coder_seconds")
-    total = dict.fromkeys(keys, 0.0)
+    rows, total = [], dict.fromkeys(("coded", "entropy", "static"), 0.0)
     for layer in result["layers"]:
-        total = {key: total[key] + layer[key] for key in keys}
+        total = {key: total[key] + layer[key] for key in total}
         rows.append(
             [
                 str(layer["layer"]),
@@ -127,14 +151,19 @@ def table(result: dict[str, Any]) -> str:
             ]
         )
     heads = ["layers", "bpp, static tables", "bpp, context models", "saved", "above the entropy"]
-    s, pictures = result["seconds"], result["pictures"]
-    about = (
-        f"Payloads of {pictures} pictures, the same codes under both. Seconds a picture with all "
-        f"layers, {result['machine']['torch_threads']} threads: encoder network "
-        f"{s['analyze'] / pictures:.2f}, choice of codes {s['choose'] / pictures:.2f}, context "
-        f"models {total['model_seconds'] / pictures:.2f}, range coder "
-        f"{total['coder_seconds'] / pictures:.3f}, decoder network {s['decode'] / pictures:.2f}."
-    )
+    pictures = result["pictures"]
+    about = f"Payloads of {pictures} pictures, the same codes under both."
+    for each in map(lambda found: Seconds(**found), result["seconds"]):
+        there, chosen, coder, back, network = (
+            f"{value / pictures:.3f}"
+            for value in (each.analyze, each.choose, each.encode, each.unpack, each.decode)
+        )
+        about += (
+            f" Seconds a picture with {each.layers} layers, {result['machine']['torch_threads']} "
+            f"threads: there, {there} of encoder network, {chosen} to choose codes under the "
+            f"context models, {coder} of range coder; back, {back} of context models and range "
+            f"coder, which is {100 * each.share:.0f} %, and {network} of decoder network."
+        )
     return f"{markdown(heads, rows)}\n\n{about}"
 
 

@@ -14,7 +14,7 @@ from constriction import stream  # its submodules are attributes, not importable
 from torch import Tensor
 
 from hqcodec.errors import FormatError
-from hqcodec.models.base import Batch
+from hqcodec.models.base import Batch, count
 
 
 def pack(codes: Tensor, batches: Iterable[Batch]) -> bytes:
@@ -45,7 +45,7 @@ def unpack(payload: bytes, codes: Tensor, batches: Iterable[Batch]) -> Tensor:
     for batch in batches:
         try:
             if len(batch.frequencies) == 1:
-                symbols = decoder.decode(_shared(batch), len(batch.where))
+                symbols = decoder.decode(_shared(batch), count(batch.where))
             else:
                 symbols = decoder.decode(_family(), batch.frequencies.numpy())
         except AssertionError as error:  # what constriction raises on impossible data

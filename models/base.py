@@ -21,6 +21,14 @@ TOTAL = 1 << 24  # frequencies of one symbol sum to this (constriction's precisi
 SOFT = 0.02  # LPIPS that hardly anybody sees
 
 
+Where = slice | Tensor  # places: from..to, or their numbers [n]
+
+
+def count(where: Where) -> int:
+    """How many places."""
+    return where.stop - where.start if isinstance(where, slice) else len(where)
+
+
 @dataclass(frozen=True)
 class Layer:
     """Where the codes of one layer stand: `groups` codes of 0..codebook-1 every `stride` pixels."""
@@ -34,14 +42,14 @@ class Layer:
 class Batch:
     """Codes that can be entropy-coded together.
 
-    where: [n] int64, places in the layer's flattened codes [groups,h,w].
+    where: [n] int64, places in the layer's flattened codes [groups,h,w], or from which to which.
     frequencies: [n,K] or, if all n share one table, [1,K] float64 holding whole numbers >= 0 that
         sum to TOTAL - K; symbol s then has probability (f_s + 1) / TOTAL.
     first: symbol s is the code first + s. The last symbol stands for all greater codes too; a later
         batch says which it is. Until then the decoder has the least of them.
     """
 
-    where: Tensor
+    where: Where
     frequencies: Tensor
     first: int = 0
 
@@ -49,6 +57,12 @@ class Batch:
         """The symbols [n] of this batch, given all codes of the layer."""
         named = codes.flatten()[self.where] - self.first
         return named.clamp_(max=self.frequencies.shape[-1] - 1)
+
+    def bits(self, codes: Tensor) -> float:
+        """What this batch takes at least, given all codes of the layer."""
+        symbols = self.symbols(codes)
+        chosen = self.frequencies.expand(len(symbols), -1).gather(1, symbols[:, None])
+        return -float(((chosen.double() + 1) / TOTAL).log2().sum())
 
 
 class Model(nn.Module, ABC):

@@ -47,8 +47,8 @@ class Codebooks(nn.Module):
 
 
 def lookup(codebooks: Sequence[Tensor], codes: Tensor) -> Tensor:
-    """The vectors that codes [P,groups] name in a codebook [g,K,s] for each kind of group: [P,D]."""
-    parts = codes.split([len(book) for book in codebooks], 1)
+    """The vectors that codes [P,groups] name; codebooks: [g,K,s] of each kind of group. [P,D]."""
+    parts = torch.split(codes, [len(book) for book in codebooks], 1)
     return torch.cat([named(*pair) for pair in zip(codebooks, parts, strict=True)], 1)
 
 

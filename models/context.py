@@ -28,6 +28,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from hqcodec.models.base import Where, count
 from hqcodec.models.codebooks import numbered
 from hqcodec.models.narrow import BLOCK, LIMIT, Conv, Linear, Narrow, exactly
 
@@ -35,9 +36,6 @@ SCALARS, VECTORS = 0, 1  # kinds
 REACH = 18.0  # inputs are clamped to so many quantizer steps
 LATTICES = 5
 KNEE = 2.0  # above so many, they count an eighth
-
-
-Where = slice | Tensor  # positions: from..to, or their numbers [n]
 
 
 @dataclass(frozen=True)
@@ -59,11 +57,6 @@ class Step:
             return slice(0, batch * h * w)
         lattice = lattices(h, w).expand(batch, h, w).flatten()
         return torch.isin(lattice, torch.tensor(self.lattices)).nonzero()[:, 0]
-
-
-def count(where: Where) -> int:
-    """How many positions."""
-    return where.stop - where.start if isinstance(where, slice) else len(where)
 
 
 def pieces(where: Where, size: int) -> Iterator[tuple[Where, slice]]:
@@ -101,9 +94,7 @@ def plan(order: str, scalars: int, vectors: int, strong: int) -> tuple[Step, ...
 
 def compand(x: Tensor) -> Tensor:
     """Sizes as they are while small, pressed together when large: any shape of x >= 0."""
-    return torch.minimum(x, x.mul(1 / 8).add_(KNEE * 7 / 8)).clamp_(
-        max=KNEE + (REACH - KNEE) / 8
-    )
+    return torch.minimum(x, x.mul(1 / 8).add_(KNEE * 7 / 8)).clamp_(max=KNEE + (REACH - KNEE) / 8)
 
 
 class Trunk(NamedTuple):
@@ -189,7 +180,8 @@ class Context(Narrow):
             return Trunk()
         features, odds, weight = [], [], self.own.clamp(-LIMIT, LIMIT)
         rows = BLOCK // coarser.shape[2] + 1 if self.fixed else coarser.shape[1]
-        for part, before in zip(coarser.split(rows, 1), last.split(rows, 2), strict=True):
+        pairs = zip(torch.split(coarser, rows, 1), torch.split(last, rows, 2), strict=True)
+        for part, before in pairs:
             signed, size = self.look(part)
             odds.append(self.by_group(signed * weight[0] + size * weight[1]))
             seen = self.coarser.side_by_side(signed, before[0], size, before[1])
@@ -198,8 +190,7 @@ class Context(Narrow):
 
     @exactly
     def trunk_of_vectors(self, trunk: Trunk, known: Tensor) -> Trunk:
-        """What steps of vectors share: what all do, and `look` [2,B,h,w,D] at this layer's scalars.
-        """
+        """What steps of vectors share; known: `features` has it; they all see scalars."""
         if self.here is None:
             return trunk
         here = self.here(torch.cat([*known[..., : self.scalars]], -1))
@@ -208,13 +199,14 @@ class Context(Narrow):
     def by_group(self, x: Tensor) -> Tensor:
         """Sums over the dimensions of each group: [...,D] -> [...,groups]."""
         scalars, vectors = x[..., : self.scalars], x[..., self.scalars :]
-        return torch.cat([scalars, vectors.unflatten(-1, (-1, self.size)).sum(-1)], -1)
+        return torch.cat([scalars, vectors.view(*x.shape[:-1], -1, self.size).sum(-1)], -1)
 
     @exactly
     def features(self, number: int, trunk: Trunk, known: Tensor, where: Where) -> Tensor:
         """Features [n,C] of a step, given its number.
 
-        known: `look` [2,B,h,w,D] at this layer's values in quantizer steps, 0 where not yet coded.
+        known: `look` at this layer's values in quantizer steps, scalars and strong vectors, 0 where
+        not yet coded: [2,B,h,w,D'].
         """
         step = self.steps[number]
         now = self.start[number]
@@ -259,7 +251,7 @@ class Context(Narrow):
         """
         first, ways, found = self.groups(number).start, self.codebook - 1, []
         group, place = chosen.T.nonzero().T
-        rows = features.index_select(0, place).split(chosen.sum(0).tolist())
+        rows = torch.split(features.index_select(0, place), chosen.sum(0).tolist())
         for number, part in enumerate(rows, first):
             if len(part):
                 found.append(self.which(part, slice(number * ways, (number + 1) * ways)))

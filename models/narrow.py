@@ -128,7 +128,7 @@ class Conv(nn.Conv2d):
         place = (row + row // h * (2 * pad + 1)) * wide + where % w  # where the first tap reads
         weight = self.weight.permute(2, 3, 1, 0).flatten(0, 2)  # [k*k*I,O]
         out = flat.new_empty(len(where), self.out_channels)
-        for block, part in zip(out.split(BLOCK), place.split(BLOCK), strict=True):
+        for block, part in zip(torch.split(out, BLOCK), torch.split(place, BLOCK), strict=True):
             seen = flat.index_select(0, (part[:, None] + self._taps(wide)).flatten())
             torch.mm(seen.view(len(part), -1), weight, out=block)
             settle(block if self.bias is None else block.add_(self.bias))
@@ -147,8 +147,8 @@ class Linear(nn.Linear):
     def side_by_side(self, *parts: Tensor) -> Tensor:
         """Of inputs that come in parts: [...,inputs_i] -> [...,outputs]."""
         if not self.fixed:
-            return self(torch.cat(parts, -1))
-        weights = self.weight.T.split([x.shape[-1] for x in parts])
+            return F.linear(torch.cat(parts, -1), self.weight, self.bias)
+        weights = torch.split(self.weight.T, [x.shape[-1] for x in parts])
         out = self.bias.repeat(parts[0][..., 0].numel(), 1)
         for x, weight in zip(parts, weights, strict=True):
             out.addmm_(x.flatten(0, -2), weight)

@@ -65,7 +65,10 @@ class Photo(Model):
         return super().train(mode)
 
     def exact(self, name: str) -> Any:
-        """The exact twin of the submodule `name`; or "vectors", [layer][kind] of the codebooks as context models read them."""
+        """The exact twin of the submodule `name`, made on first use.
+
+        Or "vectors": the codebooks [layer][kind] of it, [g,K,s], as the context models read them.
+        """
         if name not in self._exact:
             self._exact[name] = self._make_exact(name)
         return self._exact[name]

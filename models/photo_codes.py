@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
-from hqcodec.models.base import Batch
+from hqcodec.models.base import Batch, Where, count
 from hqcodec.models.codebooks import lookup, named, rows_of
-from hqcodec.models.context import VECTORS, Context, Trunk, Where, count, pieces
+from hqcodec.models.context import VECTORS, Context, Trunk, pieces
 from hqcodec.models.exact import GRID, odds_frequencies, softmax_frequencies
 from hqcodec.models.transforms import PhotoConfig
 
@@ -41,7 +41,8 @@ def quantize(
     q, rate_lambda = c.quantizer_step(layer), thrift * c.rate_lambda(layer) * c.constrained
     B, _, h, w = r.shape
     rows = rows_of(r)
-    known, nats = rows.new_zeros(2, len(rows), c.dim), rows.new_zeros(len(rows))
+    known = rows.new_zeros(2, len(rows), context.strong.stop)
+    nats = rows.new_zeros(len(rows))
     codes = torch.zeros(len(rows), model.layers[layer].groups, dtype=torch.int64, device=r.device)
     everything, trunk = torch.arange(len(rows), device=r.device), Trunk()
     if before is not None:
@@ -58,7 +59,7 @@ def quantize(
         with torch.autocast(r.device.type, enabled=False):
             some = context.some_logits(number, features, trunk, before, where)
             seen = number, features, before, where
-            wanted = rows[where][:, model.dims(step)].unflatten(1, (len(book), -1))
+            wanted = rows[where][:, model.dims(step)].reshape(len(features), len(book), -1)
             k = pick(context, seen, some, wanted, book, rate_lambda)
             which = context.which_logits(number, features, k > 0, before, where)
             group, place = (k > 0).T.nonzero().T
@@ -66,6 +67,8 @@ def quantize(
             here = softplus(torch.where(k > 0, -some, some)).sum(1).index_add(0, place, surprise)
             nats = nats.index_add(0, everything[where], here)
         codes[where, model.rows(step)] = k
+        if model.dims(step).stop > context.strong.stop:  # no step that follows would see it
+            continue
         known = known.clone()  # backward needs what it was
         for seen_of, look in zip(known, context.look(book / q), strict=True):
             seen_of[where, model.dims(step)] = named(look, k)
@@ -90,8 +93,8 @@ def pick(
     hopeful = r.square().sum(-1) + worth > 0  # [n,g]
     logits = context.which_logits(number, features, hopeful, before, where)
     group, place = hopeful.T.nonzero().T
-    pieces = r[place, group].split(hopeful.sum(0).tolist())
-    others = zip(pieces, codebook[:, 1:], strict=True)
+    parts = torch.split(r[place, group], hopeful.sum(0).tolist())
+    others = zip(parts, codebook[:, 1:], strict=True)
     nearer = [torch.addmm(-b.square().sum(1), piece, b.T, alpha=2) for piece, b in others]
     best, k = logits.log_softmax(-1).mul_(rate_lambda).add_(torch.cat(nearer)).max(-1)
     codes = torch.zeros_like(some, dtype=torch.int64)
@@ -117,8 +120,8 @@ def batches(
     vectors: list[list[Tensor]] = model.exact("vectors")
     groups, h, w = current.shape
     flat, everything = current.view(groups, h * w), torch.arange(h * w)
-    known = vectors[0][0].new_zeros(2, h * w, c.dim)
-    y, before, trunk = known[0], None, Trunk()
+    known = vectors[0][0].new_zeros(2, h * w, context.strong.stop)
+    y, before, trunk = known.new_zeros(()), None, Trunk()
     if layer:
         rows = [rows_of(k[None]) for k in codes]
         before = rows[-1]
@@ -137,7 +140,7 @@ def batches(
         book = vectors[layer][step.kind][step.start : step.end]
         look = context.look(book * per_step(c, layer))
         dims, own = model.dims(step), flat[model.rows(step)]  # [g,P], of `current` itself
-        first = model.rows(step).start * (h * w) + h * w * torch.arange(len(own))
+        start = model.rows(step).start * (h * w)
         if step.kind == VECTORS and not step.start:
             trunk = context.trunk_of_vectors(trunk, known.view(2, 1, h, w, -1))
         features = context.features(number, trunk, known.view(2, 1, h, w, -1), positions)
@@ -145,17 +148,26 @@ def batches(
             seen = features[rows_of_part]
             some = context.some_logits(number, seen, trunk, before, part)
             if r is not None:
-                wanted = r[part, dims].unflatten(1, (len(book), -1))
+                wanted = r[part, dims].reshape(len(seen), len(book), -1)
                 arguments = number, seen, before, part
-                own[:, part] = pick(context, arguments, some, wanted, book, rate_lambda).T
-            where = first[:, None] + everything[part]  # [g,n]
-            yield Batch(where.flatten(), odds_frequencies(some.T.flatten()))
+                with torch.autocast("cpu", enabled=False):
+                    own[:, part] = pick(context, arguments, some, wanted, book, rate_lambda).T
+            if isinstance(part, slice) and count(part) == h * w:
+                where: Where = slice(start, start + own.numel())
+            else:
+                where = (
+                    start + h * w * torch.arange(len(own))[:, None] + everything[part]
+                ).flatten()
+            yield Batch(where, odds_frequencies(some.T.flatten()))
             more = own[:, part] > 0
             if bool(more.any()):
                 which = context.which_logits(number, seen, more.T, before, part)
-                yield Batch(where[more], softmax_frequencies(which), first=1)
-            for i in range(2):
-                known[i, part, dims] = named(look[i], own[:, part].T)
+                place = more.flatten().nonzero()[:, 0]
+                place = place + start if isinstance(where, slice) else where[place]
+                yield Batch(place, softmax_frequencies(which), first=1)
+            if dims.stop <= context.strong.stop:  # or no step that follows would see it
+                for i in range(2):
+                    known[i, part, dims] = named(look[i], own[:, part].T)
 
 
 def per_step(c: PhotoConfig, layer: int) -> float:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hqcodec.errors import HqcodecError
-from hqcodec.models.base import Model
+from hqcodec.models.base import Model, count
 
 
 @torch.no_grad()
@@ -49,7 +49,7 @@ def sample(
             continue
         for batch in model.tables(codes, current):
             p = (batch.frequencies + 1).pow(1 / temperature)
-            rows = p.expand(len(batch.where), -1)
+            rows = p.expand(count(batch.where), -1)
             drawn = torch.multinomial(rows / rows.amax(1, keepdim=True), 1, generator=generator)
             current.view(-1)[batch.where] = drawn[:, 0] + batch.first
         codes.append(current)

@@ -106,15 +106,15 @@ class SoundPrior(nn.Module):
                 part = slice(start, min(start + SEGMENT, frames))
                 cut = [layer[:, channel, part].cpu()[None] for layer in codes]
                 place = torch.arange(part.start, part.stop) + channel * frames
-                for batch in twin.segment(cut, current[:, channel, part], exact):
-                    group, where = batch.where.div(len(place), rounding_mode="floor"), batch.where
+                for where, frequencies in twin.segment(cut, current[:, channel, part], exact):
+                    group = where.div(len(place), rounding_mode="floor")
                     places = place[where % len(place)] + group * (channels * frames)
-                    yield Batch(places, batch.frequencies)
+                    yield Batch(places, frequencies)
 
     def segment(
         self, codes: Sequence[Tensor], current: Tensor, books: Sequence[Tensor]
-    ) -> Iterator[Batch]:
-        """The batches of one segment: codes [1,groups,frames], current [groups,frames]."""
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Places and frequencies in a segment: codes [1,groups,frames], current [groups,frames]."""
         n, frames = len(codes), current.shape[1]
         head, coarse = self.head(n), self.coarse(codes, books)
         for step, (group, where) in enumerate(steps(frames, self.groups)):
@@ -123,7 +123,7 @@ class SoundPrior(nn.Module):
             own = vectors(current.cpu()[None], books[n])  # as far as it is known
             known = own * before(step, frames, self.groups, books[n].shape[2])
             logits = snap(head.logits(step, group, where, known, coarse))[0]
-            yield Batch(where + group * frames, softmax_frequencies(logits))
+            yield where + group * frames, softmax_frequencies(logits)
 
 
 class Head(nn.Module):

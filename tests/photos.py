@@ -11,7 +11,7 @@ from hqcodec.models.transforms import PhotoConfig
 
 SMALL = PhotoConfig(
     scalars=4, vectors=9, codebook=8, layers=3, widths=(8, 8, 8), encoder_depth=(1, 1, 1),
-    decoder_depth=(1, 1, 1), context=12, strong=4,
+    decoder_depth=(1, 1, 1), context=12, first_context=12, strong=4,
 )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def test_a_decoders_file_holds_the_decoder_alone_and_says_whose_it_is(folder: Pa
     assert metadata == {
         "kind": "decoder", "name": "dark", "model": "m", "family": "photo", "hash": owner["hash"],
         "digest": metadata["digest"], "description": "Darker", "license": "MIT",
-        "config": {"decoder_widths": [], "decoder_depth": [1, 1, 1]},
+        "config": {"decoder_widths": [], "decoder_depth": [1, 1, 1], "decoder_layers": []},
     }  # fmt: skip
     whole, alone = (read_tensors(folder / f"m{x}.safetensors") for x in ("", ".dark"))
     assert set(alone) == {key for key in whole if key.startswith("decoder.")}

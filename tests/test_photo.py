@@ -1,18 +1,20 @@
 """The photo model: its quantizer, its context models, its exact decoding."""
 
 import copy
+import math
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
+from torch.nn.functional import logsigmoid
 
 from hqcodec import entropy
 from hqcodec.models import photo
-from hqcodec.models.codebooks import choose, grid_of, rows_of
-from hqcodec.models.context import SCALARS, lattices, plan
-from hqcodec.models.exact import WEIGHT_GRID
+from hqcodec.models.codebooks import grid_of, rows_of
+from hqcodec.models.context import SCALARS, lattices, pieces, plan
 from hqcodec.models.photo import Photo
+from hqcodec.models.photo_codes import pick, quantize
 from hqcodec.models.photo_start import entropy_constrained_kmeans, principal_components
 from hqcodec.models.transforms import PhotoConfig, tiled
 from photos import SMALL, pictures, small_photo
@@ -23,14 +25,40 @@ def model() -> Photo:
     return small_photo()
 
 
-def test_choose_minimises_distance_plus_lambda_bits() -> None:
-    r = torch.tensor([[[0.4]], [[0.9]]])  # two positions, one group, one dimension
-    codebook = torch.tensor([[[0.0], [1.0]]])
-    log_p = torch.tensor([0.9, 0.1]).log().expand(2, 1, 2)
-    assert choose(r, codebook, log_p, 0.0).flatten().tolist() == [0, 1]
-    # (0.9 - 0)^2 - (0.9 - 1)^2 = 0.8 against lambda * ln 9 = 2.2 lambda
-    assert choose(r, codebook, log_p, 0.36).flatten().tolist() == [0, 1]
-    assert choose(r, codebook, log_p, 0.37).flatten().tolist() == [0, 0]
+@pytest.mark.parametrize("thrift", [0.0, 0.3, 3.0])
+def test_the_pick_minimises_distance_plus_lambda_nats(model: Photo, thrift: float) -> None:
+    """Few probabilities are worked out to choose a code, and the choice is that of all."""
+    c, context, step = SMALL, model.context(1), model.context(1).steps[-1]
+    torch.manual_seed(1)
+    features, where = torch.randn(50, c.context), slice(0, 50)
+    before = torch.randint(c.codebook, (50, c.scalars + c.vectors))
+    number, book = len(context.steps) - 1, model.codebooks.get(1, 1)[step.start : step.end]
+    some = torch.randn(50, len(book)) - 1
+    r = torch.randn(50, len(book), c.vector) * c.quantizer_step(1)
+    rate_lambda = thrift * c.rate_lambda(1)
+    seen = number, features, before, where
+    found = pick(context, seen, some, r, book, rate_lambda)
+    all_of_them = torch.ones(50, len(book), dtype=torch.bool)
+    which = context.which_logits(number, features, all_of_them, before, where).log_softmax(-1)
+    which = which.view(len(book), 50, -1).movedim(1, 0)  # [n,g,K-1]
+    log_p = torch.cat([logsigmoid(-some)[..., None], logsigmoid(some)[..., None] + which], -1)
+    cost = (r[:, :, None] - book).square().sum(-1) - rate_lambda * log_p
+    assert torch.equal(found, cost.argmin(-1))
+    assert 0 < int((found > 0).sum()) <= found.numel()
+
+
+def test_choosing_while_coding_gives_what_the_decoder_finds(model: Photo) -> None:
+    x = pictures(1, 96)
+    z, codes, same = model.analyze(x), [], 0
+    for layer, expected in enumerate(model.encode(x)):
+        current = torch.zeros(model.code_shape(layer, (96, 96)), dtype=torch.int64)
+        payload = entropy.pack(current, model.choose_and_code(z, codes, current))
+        assert payload == entropy.pack(current, model.tables(codes, current))
+        decoded = torch.zeros_like(current)
+        assert torch.equal(entropy.unpack(payload, decoded, model.tables(codes, decoded)), current)
+        same += int((expected[0] == current).sum())
+        codes.append(current)
+    assert same >= 0.99 * sum(layer.numel() for layer in codes)  # `choose` computes in float
 
 
 def test_entry_zero_of_every_codebook_is_zero(model: Photo) -> None:
@@ -103,9 +131,7 @@ def test_the_context_models_pay_and_coded_size_is_their_cross_entropy(model: Pho
     for layer, current in enumerate(codes):
         ideal = 0.0
         for batch in model.tables(codes[:layer], current):
-            k = current.flatten()[batch.where]
-            f = batch.frequencies.gather(1, k[:, None])
-            ideal -= float(((f + 1) / 2**24).log2().sum())
+            ideal += batch.bits(current)
         payload = entropy.pack(current, model.tables(codes[:layer], current))
         # zeros at the end are not stored, which may save some bits
         assert 0.95 * ideal <= 8 * len(payload) <= 1.01 * ideal + 8
@@ -115,18 +141,16 @@ def test_exact_tables_follow_the_float_network(model: Photo) -> None:
     x = pictures(1, 64)
     with torch.no_grad():
         z = model.encoder(x)
-        y = last = torch.zeros_like(z)
+        y, chosen = torch.zeros_like(z), None
         for layer in range(2):
-            chosen, nats = model.quantize(layer, z - y, y, last)
+            chosen, nats = quantize(model, layer, z - y, y, chosen)
             codes = grid_of(chosen, (1, 4, 4))[0]
             before = [c[0] for c in model.encode(x, layer)] if layer else []
             exact = 0.0
             for batch in model.tables(before, codes):
-                f = batch.frequencies.gather(1, codes.flatten()[batch.where][:, None])
-                exact -= float(((f + 1) / 2**24).log().sum())
+                exact += batch.bits(codes) * math.log(2)
             assert exact == pytest.approx(float(nats.sum()), rel=0.01)
-            last = grid_of(model.codebooks.lookup(layer, chosen), (1, 4, 4))
-            y = y + last
+            y = y + grid_of(model.codebooks.lookup(layer, chosen), (1, 4, 4))
 
 
 def test_codes_and_pixels_do_not_depend_on_threads(model: Photo) -> None:
@@ -137,9 +161,9 @@ def test_codes_and_pixels_do_not_depend_on_threads(model: Photo) -> None:
         torch.set_num_threads(threads)
         current = codes[1][0]
         tables = [b.frequencies for b in model.tables([codes[0][0]], current)]
-        found.append((model.decode(codes), torch.cat(tables)))
+        found.append([model.decode(codes), *tables])
     torch.set_num_threads(before)
-    assert torch.equal(found[0][0], found[1][0]) and torch.equal(found[0][1], found[1][1])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
 def test_decoding_ignores_the_last_bit_of_the_float_networks_in_use(model: Photo) -> None:
@@ -149,11 +173,15 @@ def test_decoding_ignores_the_last_bit_of_the_float_networks_in_use(model: Photo
     with torch.no_grad():
         for name, p in other.named_parameters():
             if not name.startswith("codebooks"):
-                tie = ((p * WEIGHT_GRID).frac().abs() - 0.5).abs() < 1e-3  # there, a hair decides
+                tie = torch.zeros_like(p, dtype=torch.bool)  # there, a hair decides
+                for bits in range(17):  # whatever the grid of the layer
+                    tie |= ((p * 2.0**bits).frac().abs() - 0.5).abs() < 1e-3
                 p.copy_(torch.where(tie, p, p * (1 + 2.0**-23)))
     other.train().eval()  # forget the exact twins
-    a, b = (torch.cat([t.frequencies for t in m.tables([], codes[0][0])]) for m in (model, other))
-    assert torch.equal(a, b)
+    for layer in range(2):
+        before, current = [k[0] for k in codes[:layer]], codes[layer][0]
+        pairs = zip(model.tables(before, current), other.tables(before, current), strict=True)
+        assert all(torch.equal(a.frequencies, b.frequencies) for a, b in pairs)
 
 
 def test_tiles_leave_no_seam(model: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +206,8 @@ def test_every_code_is_coded_in_exactly_one_step(order: str) -> None:
     seen = torch.zeros(2, 7, 15, dtype=torch.int64)
     for step in plan(order, 3, 7, 2):
         for group in range(step.start, step.end):
-            seen[step.kind, group, step.positions(3, 5)] += 1
+            for where, _ in pieces(step.positions(3, 5), 4):
+                seen[step.kind, group, where] += 1
     assert seen[0, :3].eq(1).all() and seen[1].eq(1).all() and not seen[0, 3:].any()
 
 
@@ -193,8 +222,10 @@ def test_static_order_sees_nothing_and_nearest_choice_ignores_rate() -> None:
         zeros = [torch.zeros_like(k) for k in codes[:layer]]
         pairs = zip(plain.tables(codes[:layer], current), plain.tables(zeros, current), strict=True)
         assert all(torch.equal(a.frequencies, b.frequencies) for a, b in pairs)
-        rows = torch.cat([batch.frequencies for batch in plain.tables(zeros, current)])
-        assert len(rows.unique(dim=0)) <= SMALL.scalars + SMALL.vectors  # a table a group
+        for first in (0, 1):  # whether codes are 0, and which they are
+            tables = plain.tables(zeros, current)
+            rows = torch.cat([batch.frequencies for batch in tables if batch.first == first])
+            assert len(rows.unique(dim=0)) <= SMALL.scalars + SMALL.vectors  # a table a group
     z = plain.analyze(x[:1])
     r = z[0, 0].flatten()[:, None]  # the first scalar
     nearest = (r - plain.codebooks.get(0, 0)[0].T).abs().argmin(1)
@@ -215,8 +246,9 @@ def test_lattices_halve_from_step_to_step_and_neighbours_come_first() -> None:
     number = lattices(16, 16)
     assert [int((number == n).sum()) for n in range(5)] == [16, 16, 32, 64, 128]
     for n, step in enumerate(plan("lattices", 1, 2, 1)[:5]):
-        assert step.kind == SCALARS and bool((number.flatten()[step.positions(16, 16)] == n).all())
-        for place in step.positions(16, 16).tolist() if n else ():
+        positions = torch.arange(256)[step.positions(16, 16)]
+        assert step.kind == SCALARS and bool((number.flatten()[positions] == n).all())
+        for place in positions.tolist() if n else ():
             row, column = divmod(place, 16)
             near = [
                 (row + down * step.dilation, column + right * step.dilation)

@@ -16,7 +16,7 @@ from hqcodec.benchmarks.papers.measure import load_test
 from hqcodec.benchmarks.papers.runner import Sources, Variant
 from hqcodec.benchmarks.results import Result
 from hqcodec.models import zoo
-from hqcodec.models.base import TOTAL, Model
+from hqcodec.models.base import Model
 from hqcodec.models.hqa import HQA
 
 CODED = 100  # test pictures whose files are made
@@ -50,12 +50,7 @@ def rates(model: Model, x: Tensor) -> dict[str, list[float]]:
 
 def ideal(model: Model, coarser: Sequence[Tensor], codes: Tensor) -> float:
     """Bits of one picture's codes [groups,h,w] under the codec's tables."""
-    bits = 0.0
-    for batch in model.tables(coarser, codes):
-        rows = batch.frequencies.expand(len(batch.where), -1)
-        chosen = rows.gather(1, codes.flatten()[batch.where][:, None])
-        bits -= float(((chosen + 1) / TOTAL).log2().sum())
-    return bits
+    return sum(batch.bits(codes) for batch in model.tables(coarser, codes))
 
 
 def add_rates(result: Result, variants: Sequence[Variant], sources: Sources) -> None:
