@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hqcodec.models.base import Where, count
@@ -249,17 +250,16 @@ class Context(Narrow):
 
         They come group by group, in the order of `chosen.T.nonzero()`; the rest as `some_logits`.
         """
-        first, ways, found = self.groups(number).start, self.codebook - 1, []
+        groups, ways = self.groups(number), self.codebook - 1
         group, place = chosen.T.nonzero().T
         rows = torch.split(features.index_select(0, place), chosen.sum(0).tolist())
-        for number, part in enumerate(rows, first):
-            if len(part):
-                found.append(self.which(part, slice(number * ways, (number + 1) * ways)))
-        if not found:
-            return features.new_zeros(0, ways)
-        logits = self.settled(torch.cat(found))
+        own = slice(groups.start * ways, groups.stop * ways)
+        weights = torch.split(self.which.weight[own], ways)
+        biases = torch.split(self.which.bias[own], ways)
+        parts = zip(rows, weights, biases, strict=True)
+        logits = self.settled(torch.cat([F.linear(*part) for part in parts]))
         if before is None or self.alone:
             return logits
-        group = group + first
+        group = group + groups.start
         code = before[where][place, group] + group * self.codebook
         return logits + self.which_after.flatten(0, 1).index_select(0, code)

@@ -1,19 +1,13 @@
 """The range coder loses nothing and costs what the entropy says."""
 
+import math
+from collections.abc import Iterator
+
+import pytest
 import torch
 
 from hqcodec import entropy
 from hqcodec.models.base import TOTAL, Batch, frequencies
-
-
-def ideal_bits(codes: torch.Tensor, batches: list[Batch]) -> float:
-    """-sum log2 p of codes under exactly the frequencies given."""
-    bits = 0.0
-    for batch in batches:
-        k = codes.flatten()[batch.where]
-        f = batch.frequencies.expand(len(k), -1).gather(1, k[:, None])
-        bits -= float(((f + 1) / TOTAL).log2().sum())
-    return bits
 
 
 def test_size_is_within_one_percent_of_the_entropy_for_shared_and_single_tables() -> None:
@@ -29,7 +23,7 @@ def test_size_is_within_one_percent_of_the_entropy_for_shared_and_single_tables(
     ).view(1, 100, 160)
     payload = entropy.pack(codes, [single, shared])
     assert torch.equal(entropy.unpack(payload, torch.zeros_like(codes), [single, shared]), codes)
-    ideal = ideal_bits(codes, [single, shared])
+    ideal = single.bits(codes) + shared.bits(codes)
     assert ideal <= 8 * len(payload) <= 1.01 * ideal
 
 
@@ -60,3 +54,23 @@ def test_zeros_at_the_end_are_not_stored() -> None:
     payload = entropy.pack(codes, batches)
     assert not payload.endswith(b"\0")
     assert torch.equal(entropy.unpack(payload, torch.zeros_like(codes), batches), codes)
+
+
+def test_two_rounds_name_whether_a_code_is_zero_and_then_which_it_is() -> None:
+    torch.manual_seed(3)
+    codes = (torch.randint(0, 5, (2, 30, 40)) * (torch.rand(2, 30, 40) < 0.3)).contiguous()
+    whether = Batch(slice(0, 2400), frequencies(torch.tensor([[7.0, 3.0]])))
+
+    def rounds(current: torch.Tensor) -> Iterator[Batch]:
+        yield whether
+        place = current.flatten().nonzero()[:, 0]
+        yield Batch(place, frequencies(torch.ones(len(place), 4)), first=1)
+
+    assert whether.symbols(codes).tolist() == (codes > 0).long().flatten().tolist()
+    payload = entropy.pack(codes, rounds(codes))
+    decoded = torch.zeros_like(codes)
+    assert torch.equal(entropy.unpack(payload, decoded, rounds(decoded)), codes)
+    more = int((codes > 0).sum())
+    ideal = -math.log2(0.7) * (2400 - more) - math.log2(0.3) * more + 2 * more
+    assert sum(batch.bits(codes) for batch in rounds(codes)) == pytest.approx(ideal, rel=1e-4)
+    assert ideal <= 8 * len(payload) <= 1.01 * ideal + 32

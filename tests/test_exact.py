@@ -11,6 +11,7 @@ from hqcodec.models.exact import (
     Conv,
     exact_copy,
     exponentials,
+    odds_frequencies,
     snap,
     softmax_frequencies,
 )
@@ -66,3 +67,14 @@ def test_frequencies_are_whole_and_near_the_softmax() -> None:
     assert torch.equal(f, f.round()) and bool((f >= 0).all())
     assert torch.equal(f.sum(1), torch.full((50,), TOTAL - 32.0, dtype=torch.float64))
     torch.testing.assert_close(f / TOTAL, logits.softmax(1), rtol=0.01, atol=1e-5)
+
+
+def test_frequencies_of_odds_are_whole_near_the_sigmoid_and_never_leave_a_code_out() -> None:
+    odds = torch.tensor([-99.0, -16.0, -3.3, -0.5, 0.0, 0.01, 2.0, 16.0, 99.0])
+    f = odds_frequencies(odds)
+    assert f.dtype == torch.float64 and torch.equal(f, f.round()) and f.min() >= 0
+    assert bool((f.sum(1) == TOTAL - 2).all())
+    p = (f + 1) / TOTAL
+    expected = odds.clamp(-16, 16).double().mul(64).round().div(64).sigmoid()
+    torch.testing.assert_close(p[:, 1], expected, rtol=0, atol=1e-7)
+    assert float((p[0] - p[-1].flip(0)).abs().max()) <= 1 / TOTAL

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from hqcodec import entropy
-from hqcodec.models import photo
+from hqcodec.models import photo, photo_loss
 from hqcodec.models.codebooks import grid_of, rows_of
 from hqcodec.models.context import SCALARS, lattices, pieces, plan
 from hqcodec.models.photo import Photo
@@ -265,3 +265,28 @@ def test_quantizer_steps_shrink_by_the_ratio() -> None:
     for a, b in pairwise(steps):
         assert a / b == pytest.approx(c.ratio, rel=0.01)
     assert c.rate_lambda(0) == pytest.approx(c.rate_weight * c.step**2, rel=0.01)
+
+
+def test_samples_of_a_batch_keep_from_one_to_all_layers_or_those_that_are_asked_for() -> None:
+    assert photo_loss.depths(6, SMALL).tolist() == [1, 1, 2, 2, 3, 3]
+    assert photo_loss.depths(2, SMALL).tolist() == [2, 3]
+    chosen = replace(SMALL, decoder_layers=(3, 2, 2, 1))
+    assert photo_loss.depths(4, chosen).tolist() == [1, 2, 2, 3]
+    assert photo_loss.depths(8, chosen).tolist() == [1, 1, 2, 2, 2, 2, 3, 3]
+
+
+def test_context_models_that_train_alone_see_all_layers_of_all_samples_and_lower_the_rate() -> None:
+    model = copy.deepcopy(small_photo())
+    for name, p in model.named_parameters():
+        p.requires_grad_(name.startswith("contexts."))
+    x, optimizer = pictures(8, 64, seed=3), torch.optim.Adam(model.contexts.parameters(), 3e-3)
+    found = []
+    for _ in range(12):
+        terms = model.train().loss(x, 0)
+        assert set(terms) == {"loss", "bpp_1", "bpp_2", "bpp_3"}
+        found.append(float(terms["loss"].detach()))
+        assert float(terms["bpp_3"]) == pytest.approx(found[-1] / math.log(2) / 256, rel=1e-5)
+        optimizer.zero_grad()
+        terms["loss"].backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert found[-1] < 0.98 * found[0]
