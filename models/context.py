@@ -26,12 +26,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hqcodec.models.base import Where, count
 from hqcodec.models.codebooks import numbered
-from hqcodec.models.narrow import BLOCK, LIMIT, Conv, Linear, Narrow, exactly
+from hqcodec.models.narrow import BLOCK, LIMIT, Conv, Linear, Narrow, exactly, product
 
 SCALARS, VECTORS = 0, 1  # kinds
 REACH = 18.0  # inputs are clamped to so many quantizer steps
@@ -235,7 +234,7 @@ class Context(Narrow):
         before: the codes [B*h*w,groups] of the layer before, None if there is none.
         """
         chosen = self.groups(number)
-        logits: Tensor = self.settled(self.some(features, chosen))
+        logits: Tensor = self.some(features, chosen)
         if trunk.odds is None or before is None:
             return logits
         table = self.some_after[chosen].flatten()
@@ -257,7 +256,7 @@ class Context(Narrow):
         weights = torch.split(self.which.weight[own], ways)
         biases = torch.split(self.which.bias[own], ways)
         parts = zip(rows, weights, biases, strict=True)
-        logits = self.settled(torch.cat([F.linear(*part) for part in parts]))
+        logits = torch.cat([product(*part) for part in parts])
         if before is None or self.alone:
             return logits
         group = group + groups.start

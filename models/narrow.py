@@ -2,12 +2,12 @@
 
 What enters a product is a multiple of 2^-5 within +-16, and weights are multiples of a power of two
 that `fix` chooses for each layer: the finest for which no sum can leave the 24 bits of a float32.
-So nothing is ever rounded inside a sum, in whatever order it is taken. What a layer gives is
-rounded to multiples of 2^-8 within +-128; a few of those can be added as they are.
+So nothing is ever rounded inside a sum, in whatever order it is taken. Between products everything
+is elementwise, and rounds alike on every machine.
 
 A library may be told to compute float32 products in a narrower type. `wide_enough` asks whether
-this one does; if so the same whole numbers go through float64, and the results are the same.
-Tensors have their channels last, as rows of a matrix.
+this one does; if so products go through float64, with the same results. Tensors have their channels
+last, as rows of a matrix.
 """
 
 import copy
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 GRID, LIMIT = 2.0**5, 16.0  # of what enters a product
-SUM_GRID, SUM_LIMIT = 2.0**8, 128.0  # of what comes out of one
+FACTOR_GRID = 2.0**8  # of other parameters, within the same limit
 SLOPE = 0.125  # of the leaky rectifier
 FINEST = 14  # bits behind the point of a weight; half-precision ones have hardly more
 BLOCK = 1024  # rows that a convolution sums at a time, to stay in the cache
@@ -37,12 +37,6 @@ def snap(x: Tensor) -> Tensor:
     return x.mul(GRID).round_().clamp_(-LIMIT * GRID, LIMIT * GRID).mul_(1 / GRID)
 
 
-def settle(x: Tensor) -> Tensor:
-    """Nearest multiple of 2^-8 within +-128, in place: any shape."""
-    bound = SUM_LIMIT * SUM_GRID
-    return x.mul_(SUM_GRID).round_().clamp_(-bound, bound).mul_(1 / SUM_GRID)
-
-
 class Narrow(nn.Module):
     """A part of a network that runs in floating point until `fix` makes an exact twin of it."""
 
@@ -56,10 +50,6 @@ class Narrow(nn.Module):
     def enter(self, x: Tensor) -> Tensor:
         """`x` as it may enter a product: any shape."""
         return snap(x) if self.fixed else x
-
-    def settled(self, x: Tensor) -> Tensor:
-        """`x`, fresh out of a product, as it may be added to others: any shape."""
-        return settle(x) if self.fixed else x
 
 
 P = ParamSpec("P")
@@ -80,7 +70,7 @@ def exactly(f: Callable[Concatenate[N, P], T]) -> Callable[Concatenate[N, P], T]
 
 
 class Conv(nn.Conv2d):
-    """A convolution of odd kernel and same size, channels last; what it gives is settled."""
+    """A convolution of odd kernel and same size, channels last."""
 
     fixed = False
 
@@ -96,10 +86,10 @@ class Conv(nn.Conv2d):
         if not self.fixed:
             return super().forward(x.movedim(-1, 1)).movedim(1, -1).flatten(0, 2)[where]
         pad = self.kernel_size[0] // 2 * self.dilation[0]
-        flat = F.pad(x, (0, 0, pad, pad, pad, pad + 1)).flatten(0, 2)
+        flat = F.pad(x, (0, 0, pad, pad, pad, pad + 1)).flatten(0, 2).to(self.weight.dtype)
         if isinstance(where, slice):
-            return self._everywhere(flat, x.shape)[where]
-        return self._somewhere(flat, x.shape, where)
+            return self._everywhere(flat, x.shape)[where].to(x.dtype)
+        return self._somewhere(flat, x.shape, where).to(x.dtype)
 
     def _taps(self, wide: int) -> Tensor:
         """How far behind the first each tap reads, in rows of padded pictures [k*k]."""
@@ -118,7 +108,6 @@ class Conv(nn.Conv2d):
                 block.zero_() if self.bias is None else block.copy_(self.bias)
                 for shift, tap in zip((at + self._taps(wide)).tolist(), weight, strict=True):
                     block.addmm_(flat[shift : shift + len(block)], tap)
-                settle(block)
         return out.view(B, h, wide, -1)[:, :, :w].reshape(B * h * w, -1)
 
     def _somewhere(self, flat: Tensor, shape: torch.Size, where: Tensor) -> Tensor:
@@ -131,18 +120,17 @@ class Conv(nn.Conv2d):
         for block, part in zip(torch.split(out, BLOCK), torch.split(place, BLOCK), strict=True):
             seen = flat.index_select(0, (part[:, None] + self._taps(wide)).flatten())
             torch.mm(seen.view(len(part), -1), weight, out=block)
-            settle(block if self.bias is None else block.add_(self.bias))
-        return out
+        return out if self.bias is None else out.add_(self.bias)
 
 
 class Linear(nn.Linear):
-    """A matrix product over rows; what it gives is to be settled or rectified."""
+    """A matrix product over rows."""
 
     fixed = False
 
     def forward(self, x: Tensor, part: slice = EVERYWHERE) -> Tensor:
         """[...,inputs] -> [...,outputs], or a part of the outputs."""
-        return F.linear(x, self.weight[part], self.bias[part])
+        return product(x, self.weight[part], self.bias[part])
 
     def side_by_side(self, *parts: Tensor) -> Tensor:
         """Of inputs that come in parts: [...,inputs_i] -> [...,outputs]."""
@@ -151,17 +139,25 @@ class Linear(nn.Linear):
         weights = torch.split(self.weight.T, [x.shape[-1] for x in parts])
         out = self.bias.repeat(parts[0][..., 0].numel(), 1)
         for x, weight in zip(parts, weights, strict=True):
-            out.addmm_(x.flatten(0, -2), weight)
-        return out.view(*parts[0].shape[:-1], -1)
+            out.addmm_(x.flatten(0, -2).to(weight.dtype), weight)
+        return out.view(*parts[0].shape[:-1], -1).to(parts[0].dtype)
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x weight^T + bias, through the weights' type if that is wider: [...,I], [O,I] -> [...,O]."""
+    if weight.dtype == torch.float64:
+        return F.linear(x.double(), weight, bias).to(x.dtype)
+    return F.linear(x, weight, bias)
 
 
 def fix(module: M) -> M:
     """The exact twin of a network of this module's layers, on the CPU.
 
-    Its other parameters are rounded as what comes out of a product is. Raises ValueError if a
-    layer's weights are so large that they would have to be rounded to whole numbers.
+    Its other parameters are rounded to multiples of 2^-8 within +-16. Raises ValueError if weights
+    of a layer are so large that they would have to be rounded to more than whole numbers.
     """
     twin = copy.deepcopy(module).cpu().float().eval().requires_grad_(False)
+    exact = torch.float32 if wide_enough() else torch.float64
     done: set[int] = set()
     for name, layer in twin.named_modules():
         if isinstance(layer, Narrow):
@@ -175,10 +171,11 @@ def fix(module: M) -> M:
         for p in layer.parameters():
             p.copy_((p * 2.0**bits).round() / 2.0**bits)
             done.add(id(p))
+        layer.to(exact)
     for p in twin.parameters():
         if id(p) not in done:
-            settle(p)
-    return twin if wide_enough() else twin.double()
+            p.mul_(FACTOR_GRID).round_().div_(FACTOR_GRID).clamp_(-LIMIT, LIMIT)
+    return twin
 
 
 def bits_behind(weight: Tensor, bias: Tensor | None) -> int:

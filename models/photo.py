@@ -75,10 +75,9 @@ class Photo(Model):
 
     def _make_exact(self, name: str) -> Any:
         if name == "vectors":
-            dtype = next(self.exact("contexts").parameters()).dtype
             books = self.exact("codebooks")
             kinds, layers = range(len(self.config.kinds)), range(self.config.layers)
-            return [[books.get(layer, kind).to(dtype) for kind in kinds] for layer in layers]
+            return [[books.get(layer, kind).float() for kind in kinds] for layer in layers]
         return (fix if name == "contexts" else exact_copy)(getattr(self, name))
 
     @property

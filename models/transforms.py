@@ -32,7 +32,7 @@ class PhotoConfig:
     encoder_depth: tuple[int, ...] = (1, 1, 2)  # residual blocks at these strides
     # Keys decoder_* shape the decoder alone: another decoder of the same codes may differ in them.
     decoder_widths: tuple[int, ...] = ()  # as the encoder's
-    decoder_depth: tuple[int, ...] = (3, 2, 2)
+    decoder_depth: tuple[int, ...] = (1, 2, 2)
     decoder_layers: tuple[int, ...] = ()  # that a batch's samples keep in training; () all alike
     context: int = 64  # hidden channels of the context models
     first_context: int = 128  # of the first layer's
