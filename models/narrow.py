@@ -12,7 +12,7 @@ last, as rows of a matrix.
 
 import copy
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from math import floor, log2
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -171,10 +171,12 @@ def fix(module: M) -> M:
         for p in layer.parameters():
             p.copy_((p * 2.0**bits).round() / 2.0**bits)
             done.add(id(p))
-        layer.to(exact)
     for p in twin.parameters():
         if id(p) not in done:
             p.mul_(FACTOR_GRID).round_().div_(FACTOR_GRID).clamp_(-LIMIT, LIMIT)
+    for layer in twin.modules():
+        if isinstance(layer, Conv | Linear):
+            layer.to(exact)
     return twin
 
 
@@ -195,13 +197,20 @@ def bits_behind(weight: Tensor, bias: Tensor | None) -> int:
 
 
 def wide_enough() -> bool:
-    """Whether float32 products here keep 24 bits: so set, and so found in a product."""
+    """Whether float32 products keep 24 bits now: so set, and so found in a product."""
     try:
         if torch.get_float32_matmul_precision() != "highest":
             return False
     except RuntimeError:  # set by torch's newer switches, which the probe sees
         pass
-    number = torch.arange(256 * 256, dtype=torch.float64).view(256, 256)
-    a, b = (number * 7919 % 509) - 254, (number * 104_729 % 503) - 251  # sums below 2^24
+    a, b, exact = probe()
     with torch.autocast("cpu", enabled=False):
-        return torch.equal((a.float() @ b.float()).double(), a @ b)
+        return torch.equal(a @ b, exact)
+
+
+@cache
+def probe() -> tuple[Tensor, Tensor, Tensor]:
+    """Two float32 matrices whose product float32 can hold, and that product: each [128,128]."""
+    number = torch.arange(128 * 128, dtype=torch.float64).view(128, 128)
+    a, b = (number * 7919 % 509) - 254, (number * 104_729 % 503) - 251  # sums below 2^23
+    return a.float(), b.float(), (a @ b).float()

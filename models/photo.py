@@ -27,7 +27,7 @@ from hqcodec.models.base import Batch, Layer, Model
 from hqcodec.models.codebooks import Codebooks, grid_of, rows_of
 from hqcodec.models.context import SCALARS, Context, Step, plan
 from hqcodec.models.exact import exact_copy
-from hqcodec.models.narrow import fix
+from hqcodec.models.narrow import fix, wide_enough
 from hqcodec.models.refine import refine
 from hqcodec.models.transforms import Decoder, Encoder, PhotoConfig, reach, tiled
 
@@ -69,9 +69,11 @@ class Photo(Model):
 
         Or "vectors": the codebooks [layer][kind] of it, [g,K,s], as the context models read them.
         """
-        if name not in self._exact:
-            self._exact[name] = self._make_exact(name)
-        return self._exact[name]
+        # torch's precision can be lowered at any time
+        key = name if name != "contexts" or wide_enough() else "contexts in float64"
+        if key not in self._exact:
+            self._exact[key] = self._make_exact(name)
+        return self._exact[key]
 
     def _make_exact(self, name: str) -> Any:
         if name == "vectors":

@@ -290,3 +290,18 @@ def test_context_models_that_train_alone_see_all_layers_of_all_samples_and_lower
         terms["loss"].backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert found[-1] < 0.98 * found[0]
+
+
+def test_precision_that_is_lowered_after_a_file_was_decoded_changes_no_table() -> None:
+    model, before = copy.deepcopy(small_photo()), torch.get_float32_matmul_precision()
+    codes = [layer[0] for layer in model.encode(pictures(1, 64), 2)]
+    expected = [batch.frequencies for batch in model.tables(codes[:1], codes[1])]
+    try:
+        torch.set_float32_matmul_precision("medium")
+        found = [batch.frequencies for batch in model.tables(codes[:1], codes[1])]
+        weights = [p.dtype for p in model.exact("contexts")[1].past.parameters()]
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert all(map(torch.equal, found, expected)) and len(found) == len(expected)
+    assert set(weights) == {torch.float64}  # products no longer trust float32
+    assert all(p.dtype == torch.float32 for p in model.exact("contexts").parameters())
