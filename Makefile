@@ -34,7 +34,7 @@ numbers: $(VENV)/.installed
 
 # torch comes first and by version, because the dependency alone would bring its CUDA build on Linux.
 # Strict editable installs link files one by one, so a new file needs a new install.
-$(VENV)/.installed: pyproject.toml $(wildcard codec/*.py cli/*.py models/*.py models/weights/* models/configs/* benchmarks/*.py benchmarks/papers/*.py benchmarks/page/*)
+$(VENV)/.installed: pyproject.toml $(wildcard codec/*.py cli/*.py models/*.py models/c/* models/weights/* models/configs/* benchmarks/*.py benchmarks/papers/*.py benchmarks/page/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
 	$(BIN)/python -m pip install -q torch==2.13.0

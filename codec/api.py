@@ -181,7 +181,7 @@ def unpack(
     codes: list[Tensor] = []
     for layer in range(kept):
         current = torch.zeros(m.code_shape(layer, size), dtype=torch.int64)
-        codes.append(entropy.unpack(c.payloads[layer], current, m.tables(codes, current)))
+        codes.append(entropy.unpack_layer(m, c.payloads[layer], codes, current))
         if progress is not None:
             progress((layer + 1) / kept)
     return codes

@@ -6,7 +6,8 @@ machine, the version of a maths library or the width of the float; for others it
 never notices wrong bytes: lengths and checksums are the container's to keep.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from constriction import stream  # its submodules are attributes, not importable
 from torch import Tensor
 
 from hqcodec.errors import FormatError
-from hqcodec.models.base import Batch, count
+from hqcodec.models.base import Batch, Model, count
 
 
 def pack(codes: Tensor, batches: Iterable[Batch]) -> bytes:
@@ -52,6 +53,29 @@ def unpack(payload: bytes, codes: Tensor, batches: Iterable[Batch]) -> Tensor:
             raise FormatError("a layer does not decode under this model's tables") from error
         flat[batch.where] = torch.from_numpy(symbols.astype(np.int64)).add_(batch.first)
     return codes
+
+
+def pack_chosen(
+    model: Model, analysis: Any, codes: Sequence[Tensor], current: Tensor, thrift: float = 1.0
+) -> bytes:
+    """Choose a model's codes of layer len(codes) and pack them; see `Model.choose_and_code`."""
+    payload = model.choose_and_pack(analysis, codes, current, thrift)
+    if payload is None:
+        return pack(current, model.choose_and_code(analysis, codes, current, thrift))
+    return payload
+
+
+def pack_layer(model: Model, codes: Sequence[Tensor], current: Tensor) -> bytes:
+    """`pack` of a model's layer len(codes); see `Model.tables`."""
+    payload = model.pack(codes, current)
+    return pack(current, model.tables(codes, current)) if payload is None else payload
+
+
+def unpack_layer(model: Model, payload: bytes, codes: Sequence[Tensor], current: Tensor) -> Tensor:
+    """`unpack` of a model's layer len(codes); see `Model.tables`."""
+    if model.unpack(payload, codes, current):
+        return current
+    return unpack(payload, current, model.tables(codes, current))
 
 
 def _shared(batch: Batch) -> stream.model.Categorical:

@@ -38,8 +38,9 @@ class Ladder:
             coarser = [layer[0] for layer in self.codes(thrifts[:-1])]
             shape = self.model.code_shape(len(coarser), self.size)
             current = torch.zeros(shape, dtype=torch.int64)
-            batches = self.model.choose_and_code(self.analysis, coarser, current, thrifts[-1])
-            self._payloads[thrifts] = entropy.pack(current, batches)
+            self._payloads[thrifts] = entropy.pack_chosen(
+                self.model, self.analysis, coarser, current, thrifts[-1]
+            )
             if len(set(thrifts)) > 1:  # a trial; others differ in their last thrift
                 return current, self._payloads[thrifts]
             self._codes[thrifts] = current

@@ -142,6 +142,26 @@ class Model(nn.Module, ABC):
         layer to code; when a batch is drawn, all that earlier batches named is filled in.
         """
 
+    def pack(self, codes: Sequence[Tensor], current: Tensor) -> bytes | None:
+        """The payload of `current`, made faster than by `tables`; None if there is no way.
+
+        The arguments are those of `tables`.
+        """
+        return None
+
+    def unpack(self, payload: bytes, codes: Sequence[Tensor], current: Tensor) -> bool:
+        """Fill in `current` from its payload faster than by `tables`; False if there is no way.
+
+        The arguments are those of `tables`. Raises FormatError as `entropy.unpack` does.
+        """
+        return False
+
+    def choose_and_pack(
+        self, analysis: Any, codes: Sequence[Tensor], current: Tensor, thrift: float = 1.0
+    ) -> bytes | None:
+        """The payload of what `choose_and_code` chooses, made faster; None if there is no way."""
+        return None
+
     def interpolate(self, x: Tensor, y: Tensor, count: int) -> list[Tensor] | None:
         """Codes on the way from one picture to another, [count,groups,h,w] int64 a layer.
 

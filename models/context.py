@@ -1,27 +1,15 @@
 """Probabilities of a layer's codes from what is decoded already, the same bits on every machine.
 
 The groups of a layer come in two kinds: scalars (the strongest dimensions, a codebook each) and
-vectors (the other dimensions, a few to a group, strongest first). A layer is coded in steps. Each
-step sees all coarser layers everywhere, and the steps before it; within a step all codes are coded
-in parallel. Vectors go in two steps, strong groups before weak ones; they see all scalars.
+vectors (the other dimensions, a few to a group, strongest first). A layer is coded in steps, whose
+order steps.py plans. Each step sees all coarser layers everywhere, and the steps before it; within
+a step all codes are coded in parallel. Vectors go in two steps, strong groups before weak ones;
+they see all scalars.
 
 A step's codes are coded in two rounds: first whether each is 0, then those that are not. Most are,
 so that the many probabilities of the second round have to be worked out for few of them.
-
-The first layer has nothing coarser to see. So its scalars are coded from a coarse lattice of
-positions to ever finer ones, each position being asked for when its neighbours on two sides are
-known. Steps of an 8x8 corner:
-
-    0 4 2 4 0 4 2 4
-    4 3 4 3 4 3 4 3
-    2 4 1 4 2 4 1 4
-    4 3 4 3 4 3 4 3
-
-One position in sixteen is coded without context. A layer of its own at stride 64 would do the same
-for the codes below it, but costs bits that this order does not.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,65 +19,10 @@ from torch import Tensor, nn
 from hqcodec.models.base import Where, count
 from hqcodec.models.codebooks import numbered
 from hqcodec.models.narrow import BLOCK, LIMIT, Conv, Linear, Narrow, exactly, product
+from hqcodec.models.steps import SCALARS, VECTORS, Step
 
-SCALARS, VECTORS = 0, 1  # kinds
 REACH = 18.0  # inputs are clamped to so many quantizer steps
-LATTICES = 5
 KNEE = 2.0  # above so many, they count an eighth
-
-
-@dataclass(frozen=True)
-class Step:
-    """Groups start..end of a kind, on the positions of some lattices.
-
-    dilation: of the convolution over what earlier steps made known: how far those codes lie.
-    """
-
-    kind: int
-    start: int
-    end: int
-    lattices: tuple[int, ...] = (0, 1, 2, 3, 4)
-    dilation: int = 1
-
-    def positions(self, h: int, w: int, batch: int = 1) -> Where:
-        """Flat positions of the step in [batch,h,w], in order."""
-        if len(self.lattices) == LATTICES:
-            return slice(0, batch * h * w)
-        lattice = lattices(h, w).expand(batch, h, w).flatten()
-        return torch.isin(lattice, torch.tensor(self.lattices)).nonzero()[:, 0]
-
-
-def pieces(where: Where, size: int) -> Iterator[tuple[Where, slice]]:
-    """At most so many positions at a time, and which of all they are."""
-    for start in range(0, count(where), size):
-        part = slice(start, min(start + size, count(where)))
-        yield (part if isinstance(where, slice) else where[part]), part
-
-
-def lattices(h: int, w: int) -> Tensor:
-    """Number [h,w] of the lattice that each position belongs to; see the module docstring."""
-    row, column = torch.arange(h)[:, None].expand(h, w), torch.arange(w).expand(h, w)
-    number = torch.full((h, w), 4)
-    number[(row % 2 == 1) & (column % 2 == 1)] = 3
-    number[(row % 2 == 0) & (column % 2 == 0)] = 2
-    number[(row % 4 == 2) & (column % 4 == 2)] = 1
-    number[(row % 4 == 0) & (column % 4 == 0)] = 0
-    return number
-
-
-def plan(order: str, scalars: int, vectors: int, strong: int) -> tuple[Step, ...]:
-    """The steps of a layer of so many groups; the first `strong` vectors go before the others.
-
-    order, of the scalars: "lattices", "checkerboard" (black, white) or "whole" (one step).
-    """
-    ways: dict[str, tuple[Step, ...]] = {
-        "lattices": tuple(
-            Step(SCALARS, 0, scalars, (n,), dilation) for n, dilation in enumerate((1, 2, 2, 1, 1))
-        ),
-        "checkerboard": tuple(Step(SCALARS, 0, scalars, part) for part in ((0, 1, 2, 3), (4,))),
-        "whole": (Step(SCALARS, 0, scalars),),
-    }
-    return ways[order] + (Step(VECTORS, 0, strong), Step(VECTORS, strong, vectors))
 
 
 def compand(x: Tensor) -> Tensor:
@@ -102,6 +35,22 @@ class Trunk(NamedTuple):
 
     features: Tensor | None = None  # [B*h*w,C]
     odds: Tensor | None = None  # [B*h*w,groups], of codes that are not 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some positions of a step, whose codes are coded together."""
+
+    number: int  # of the step
+    kind: int
+    where: Where  # flat positions [n]
+    beside: Tensor | None  # see `Context.beside`, [n,C]
+    trunk: Trunk
+    dims: slice
+    groups: slice
+    codebook: Tensor  # of those groups, [g,K,s]
+    look: Tensor  # `Context.look` at it, [2,g,K,s]
+    known: Tensor | None  # [2,P,d]: where that of the codes goes, if later steps see it
 
 
 class Context(Narrow):
@@ -205,22 +154,27 @@ class Context(Narrow):
         return torch.cat([scalars, vectors.view(*x.shape[:-1], -1, self.size).sum(-1)], -1)
 
     @exactly
-    def features(self, number: int, trunk: Trunk, known: Tensor, where: Where) -> Tensor:
-        """Features [n,C] of a step, given its number.
+    def beside(self, number: int, known: Tensor, where: Where) -> Tensor | None:
+        """What a step, given its number, sees of this layer's codes at flat positions [n]: [n,C].
 
         known: `look` at this layer's values in quantizer steps, scalars and strong vectors, 0 where
-        not yet coded: [2,B,h,w,D'].
+        not yet coded: [2,B,h,w,D']. None if the step sees no others than all steps do.
         """
-        step = self.steps[number]
+        step, seen = self.steps[number], None
+        if step.kind == SCALARS and number and self.here is not None:
+            seen = self.near[number - 1](torch.cat([*known[..., : self.scalars]], -1), where)
+        if step.kind == VECTORS and step.start and self.loud is not None:
+            seen = self.loud(known[1][..., self.strong], where)
+        return seen
+
+    @exactly
+    def features(self, number: int, trunk: Trunk, beside: Tensor | None, where: Where) -> Tensor:
+        """Features [n,C] of a step, given its number and `beside`, at flat positions [n]."""
         now = self.start[number]
         if trunk.features is not None:
             now = now + trunk.features[where]
-        if step.kind == SCALARS and number and self.here is not None:
-            now = now + self.near[number - 1](torch.cat([*known[..., : self.scalars]], -1), where)
-        if step.kind == VECTORS and step.start and self.loud is not None:
-            now = now + self.loud(known[1][..., self.strong], where)
-        rows = self.rectify(now).expand(count(where), -1)
-        features: Tensor = self.rectify(self.middle[step.kind](rows))
+        rows = self.rectify(now if beside is None else now + beside).expand(count(where), -1)
+        features: Tensor = self.rectify(self.middle[self.steps[number].kind](rows))
         return features
 
     @exactly

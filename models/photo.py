@@ -22,13 +22,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hqcodec.models import photo_codes, photo_loss, photo_start
+from hqcodec.models import compiled, kernels, photo_codes, photo_loss, photo_start
 from hqcodec.models.base import Batch, Layer, Model
 from hqcodec.models.codebooks import Codebooks, grid_of, rows_of
-from hqcodec.models.context import SCALARS, Context, Step, plan
+from hqcodec.models.context import Context
 from hqcodec.models.exact import exact_copy
 from hqcodec.models.narrow import fix, wide_enough
 from hqcodec.models.refine import refine
+from hqcodec.models.steps import SCALARS, Step, plan
 from hqcodec.models.transforms import Decoder, Encoder, PhotoConfig, reach, tiled
 
 TILE = 64  # positions a side that a transform sees at a time
@@ -67,7 +68,9 @@ class Photo(Model):
     def exact(self, name: str) -> Any:
         """The exact twin of the submodule `name`, made on first use.
 
-        Or "vectors": the codebooks [layer][kind] of it, [g,K,s], as the context models read them.
+        Or "vectors": the codebooks [layer][kind] of it, [g,K,s], as the context models read them;
+        "looks": `Context.look` at those, [layer][kind] of [2,g,K,s]; "kernels": the
+        context models for compiled functions.
         """
         # torch's precision can be lowered at any time
         key = name if name != "contexts" or wide_enough() else "contexts in float64"
@@ -80,6 +83,10 @@ class Photo(Model):
             books = self.exact("codebooks")
             kinds, layers = range(len(self.config.kinds)), range(self.config.layers)
             return [[books.get(layer, kind).float() for kind in kinds] for layer in layers]
+        if name == "looks":
+            return photo_codes.looks(self)
+        if name == "kernels":
+            return list(map(kernels.CompiledContext, self.exact("contexts")))
         return (fix if name == "contexts" else exact_copy)(getattr(self, name))
 
     @property
@@ -186,3 +193,26 @@ class Photo(Model):
     ) -> Iterator[Batch]:
         """`Model.choose_and_code`, in exact arithmetic: codes may differ from those of `choose`."""
         return photo_codes.batches(self, codes, current, analysis[0].cpu(), thrift)
+
+    def pack(self, codes: Sequence[Tensor], current: Tensor) -> bytes | None:
+        """`Model.pack`, where there are compiled kernels."""
+        return self._pack(codes, current) if compiled.available() else None
+
+    def choose_and_pack(
+        self, analysis: Tensor, codes: Sequence[Tensor], current: Tensor, thrift: float = 1.0
+    ) -> bytes | None:
+        """`Model.choose_and_pack`, likewise."""
+        if not compiled.available():
+            return None
+        return self._pack(codes, current, analysis[0].cpu(), thrift)
+
+    def _pack(self, codes: Sequence[Tensor], current: Tensor, *choice: Any) -> bytes:
+        encoder = compiled.Encoder()
+        photo_codes.code(self, encoder, codes, current, *choice)
+        return encoder.finish()
+
+    def unpack(self, payload: bytes, codes: Sequence[Tensor], current: Tensor) -> bool:
+        """`Model.unpack`, likewise."""
+        if compiled.available():
+            photo_codes.code(self, compiled.Decoder(payload), codes, current)
+        return compiled.available()

@@ -6,16 +6,18 @@ training and for encoder effort; `batches` in exact arithmetic, for files.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
+from hqcodec.models import compiled, kernels
 from hqcodec.models.base import Batch, Where, count
 from hqcodec.models.codebooks import lookup, named, rows_of
-from hqcodec.models.context import VECTORS, Context, Trunk, pieces
+from hqcodec.models.context import Context, Part, Trunk
 from hqcodec.models.exact import GRID, odds_frequencies, softmax_frequencies
+from hqcodec.models.steps import VECTORS, pieces
 from hqcodec.models.transforms import PhotoConfig
 
 if TYPE_CHECKING:
@@ -54,13 +56,14 @@ def quantize(
             continue
         if step.kind == VECTORS and not step.start:
             trunk = context.trunk_of_vectors(trunk, known.view(2, B, h, w, -1))
-        features = context.features(number, trunk, known.view(2, B, h, w, -1), where).float()
+        beside = context.beside(number, known.view(2, B, h, w, -1), where)
+        features = context.features(number, trunk, beside, where).float()
         book = model.codebooks.get(layer, step.kind).detach()[step.start : step.end]
         with torch.autocast(r.device.type, enabled=False):
             some = context.some_logits(number, features, trunk, before, where)
-            seen = number, features, before, where
+            asked = number, features, before, where
             wanted = rows[where][:, model.dims(step)].reshape(len(features), len(book), -1)
-            k = pick(context, seen, some, wanted, book, rate_lambda)
+            k = pick(context, asked, some, wanted, book, rate_lambda)
             which = context.which_logits(number, features, k > 0, before, where)
             group, place = (k > 0).T.nonzero().T
             surprise = cross_entropy(which, k[place, group] - 1, reduction="none")
@@ -75,12 +78,12 @@ def quantize(
     return codes, nats
 
 
-Seen = tuple[int, Tensor, Tensor | None, Where]  # arguments of Context.which_logits but `chosen`
+Asked = tuple[int, Tensor, Tensor | None, Where]  # arguments of Context.which_logits but `chosen`
 
 
 @torch.no_grad()
 def pick(
-    context: Context, seen: Seen, some: Tensor, r: Tensor, codebook: Tensor, rate_lambda: float
+    context: Context, asked: Asked, some: Tensor, r: Tensor, codebook: Tensor, rate_lambda: float
 ) -> Tensor:
     """argmin_k |r - b_k|^2 - lambda log p_k: [n,g] int64.
 
@@ -88,7 +91,7 @@ def pick(
     What a code k gains over 0 is 2 r b_k - |b_k|^2 + lambda (some + log p(k | not 0)), at most
     |r|^2 + lambda some; only where that is above 0 are the probabilities worked out.
     """
-    number, features, before, where = seen
+    number, features, before, where = asked
     worth = rate_lambda * some
     hopeful = r.square().sum(-1) + worth > 0  # [n,g]
     logits = context.which_logits(number, features, hopeful, before, where)
@@ -100,6 +103,67 @@ def pick(
     codes = torch.zeros_like(some, dtype=torch.int64)
     codes[place, group] = torch.where(best + worth[place, group] > 0, k + 1, 0)
     return codes
+
+
+class Seen(NamedTuple):
+    """What a layer's codes are coded under, and chosen by."""
+
+    trunk: Trunk
+    y: Tensor  # the sum of the coarser layers [P,D]
+    before: Tensor | None  # the codes of the last of them, [P,groups]
+
+
+def looks(model: "Photo") -> list[list[Tensor]]:
+    """`Context.look` at the exact codebooks, in quantizer steps: [layer][kind] of [2,g,K,s]."""
+    books: list[list[Tensor]] = model.exact("vectors")
+    steps = [per_step(model.config, layer) for layer in range(len(books))]
+    contexts: Sequence[Context] = model.exact("contexts")
+    layers = zip(contexts, books, steps, strict=True)
+    return [[context.look(book * q) for book in pair] for context, pair, q in layers]
+
+
+def look_back(model: "Photo", codes: Sequence[Tensor], size: tuple[int, int]) -> Seen:
+    """What layer len(codes) sees of the coarser ones, each [groups,h,w], in exact arithmetic."""
+    layer, vectors = len(codes), model.exact("vectors")
+    if not layer:
+        return Seen(Trunk(), vectors[0][0].new_zeros(size[0] * size[1], model.config.dim), None)
+    context: Context = model.exact("contexts")[layer]
+    rows = [rows_of(k[None]) for k in codes]
+    y = sum(map(lookup, vectors, rows), start=vectors[0][0].new_zeros(()))
+    looks = zip(*model.exact("looks")[layer - 1], strict=True)
+    last = torch.stack([lookup(books, rows[-1]) for books in looks])
+    now = (y * per_step(model.config, layer)).view(1, *size, -1)
+    return Seen(context.trunk(now, last.view(2, 1, *size, -1)), y, rows[-1])
+
+
+def parts(
+    model: "Photo",
+    context: Context | kernels.CompiledContext,
+    layer: int,
+    trunk: Trunk,
+    current: Tensor,
+) -> Iterator[Part]:
+    """The steps of a layer, piece by piece; `known` of each must be filled in before the next.
+
+    current: the layer's codes [groups,h,w].
+    """
+    vectors, looks = model.exact("vectors")[layer], model.exact("looks")[layer]
+    _, h, w = current.shape
+    known = vectors[0].new_zeros(2, h * w, context.strong.stop)
+    for number, step in enumerate(context.steps):
+        positions = step.positions(h, w)
+        if not count(positions):
+            continue
+        book = vectors[step.kind][step.start : step.end]
+        look = looks[step.kind][:, step.start : step.end].contiguous()
+        dims, rows = model.dims(step), model.rows(step)
+        if step.kind == VECTORS and not step.start:
+            trunk = context.trunk_of_vectors(trunk, known.view(2, 1, h, w, -1))
+        beside = context.beside(number, known.view(2, 1, h, w, -1), positions)
+        later = known[:, :, dims] if dims.stop <= context.strong.stop else None
+        for where, own in pieces(positions, CHUNK):
+            here = None if beside is None else beside[own]
+            yield Part(number, step.kind, where, here, trunk, dims, rows, book, look, later)
 
 
 @torch.no_grad()
@@ -117,57 +181,64 @@ def batches(
     """
     c, layer = model.config, len(codes)
     context: Context = model.exact("contexts")[layer]
-    vectors: list[list[Tensor]] = model.exact("vectors")
     groups, h, w = current.shape
     flat, everything = current.view(groups, h * w), torch.arange(h * w)
-    known = vectors[0][0].new_zeros(2, h * w, context.strong.stop)
-    y, before, trunk = known.new_zeros(()), None, Trunk()
-    if layer:
-        rows = [rows_of(k[None]) for k in codes]
-        before = rows[-1]
-        for each, books in zip(rows, vectors, strict=False):
-            y = y + lookup(books, each)
-        looks = [context.look(book * per_step(c, layer - 1)) for book in vectors[layer - 1]]
-        last = torch.stack([lookup(books, before) for books in zip(*looks, strict=True)])
-        coarser = (y * per_step(c, layer)).view(1, h, w, -1)
-        trunk = context.trunk(coarser, last.view(2, 1, h, w, -1))
-    r = None if latent is None else rows_of(latent[None]).to(y.dtype) - y
+    seen = look_back(model, codes, (h, w))
+    r = None if latent is None else rows_of(latent[None]).to(seen.y.dtype) - seen.y
     rate_lambda = thrift * c.rate_lambda(layer) * c.constrained
-    for number, step in enumerate(context.steps):
-        positions = step.positions(h, w)
-        if not count(positions):
-            continue
-        book = vectors[layer][step.kind][step.start : step.end]
-        look = context.look(book * per_step(c, layer))
-        dims, own = model.dims(step), flat[model.rows(step)]  # [g,P], of `current` itself
-        start = model.rows(step).start * (h * w)
-        if step.kind == VECTORS and not step.start:
-            trunk = context.trunk_of_vectors(trunk, known.view(2, 1, h, w, -1))
-        features = context.features(number, trunk, known.view(2, 1, h, w, -1), positions)
-        for part, rows_of_part in pieces(positions, CHUNK):
-            seen = features[rows_of_part]
-            some = context.some_logits(number, seen, trunk, before, part)
-            if r is not None:
-                wanted = r[part, dims].reshape(len(seen), len(book), -1)
-                arguments = number, seen, before, part
-                with torch.autocast("cpu", enabled=False):
-                    own[:, part] = pick(context, arguments, some, wanted, book, rate_lambda).T
-            if isinstance(part, slice) and count(part) == h * w:
-                where: Where = slice(start, start + own.numel())
-            else:
-                where = (
-                    start + h * w * torch.arange(len(own))[:, None] + everything[part]
-                ).flatten()
-            yield Batch(where, odds_frequencies(some.T.flatten()))
-            more = own[:, part] > 0
-            if bool(more.any()):
-                which = context.which_logits(number, seen, more.T, before, part)
-                place = more.flatten().nonzero()[:, 0]
-                place = place + start if isinstance(where, slice) else where[place]
-                yield Batch(place, softmax_frequencies(which), first=1)
-            if dims.stop <= context.strong.stop:  # or no step that follows would see it
-                for i in range(2):
-                    known[i, part, dims] = named(look[i], own[:, part].T)
+    for part in parts(model, context, layer, seen.trunk, current):
+        own = flat[part.groups]  # [g,P], of `current` itself
+        features = context.features(part.number, part.trunk, part.beside, part.where)
+        some = context.some_logits(part.number, features, part.trunk, seen.before, part.where)
+        asked = part.number, features, seen.before, part.where
+        if r is not None:
+            wanted = r[part.where, part.dims].reshape(len(some), len(part.codebook), -1)
+            with torch.autocast("cpu", enabled=False):
+                picked = pick(context, asked, some, wanted, part.codebook, rate_lambda)
+            own[:, part.where] = picked.T
+        start = part.groups.start * (h * w)
+        if isinstance(part.where, slice) and count(part.where) == h * w:
+            where: Where = slice(start, start + own.numel())
+        else:
+            rows = h * w * torch.arange(len(own))[:, None]
+            where = (start + rows + everything[part.where]).flatten()
+        yield Batch(where, odds_frequencies(some.T.flatten()))
+        more = own[:, part.where] > 0
+        if bool(more.any()):
+            which = context.which_logits(part.number, features, more.T, seen.before, part.where)
+            place = more.flatten().nonzero()[:, 0]
+            place = place + start if isinstance(where, slice) else where[place]
+            yield Batch(place, softmax_frequencies(which), first=1)
+        if part.known is not None:
+            for known, look in zip(part.known, part.look, strict=True):
+                known[part.where] = named(look, own[:, part.where].T)
+
+
+@torch.no_grad()
+def code(
+    model: "Photo",
+    coder: compiled.Decoder | compiled.Encoder,
+    codes: Sequence[Tensor],
+    current: Tensor,
+    latent: Tensor | None = None,
+    thrift: float = 1.0,
+) -> None:
+    """Code what `batches` names, by compiled kernels; a decoder fills `current` in."""
+    c, layer, vectors = model.config, len(codes), model.exact("vectors")
+    context: kernels.CompiledContext = model.exact("kernels")[layer]
+    (_, h, w), flat = current.shape, [each.flatten(1) for each in (*codes, current)]
+    trunk, y, before, choice = Trunk(), None, flat[layer - 1] if layer else None, None
+    if layer and not context.alone:
+        looks, q = model.exact("looks")[layer - 1], per_step(c, layer)
+        coarser = kernels.Coarser(flat[:layer], vectors[:layer], looks, q)
+        trunk, y = context.trunk(coarser, (h, w))
+    if latent is not None:
+        r = rows_of(latent[None]).float().contiguous()
+        r = r if y is None else r - y
+        choice = kernels.Choice(r, thrift * c.rate_lambda(layer) * c.constrained)
+    each = kernels.Pieces(coder, context, flat[layer])
+    for part in parts(model, context, layer, trunk, current):
+        each.code(part, before, choice)
 
 
 def per_step(c: PhotoConfig, layer: int) -> float:

@@ -1,0 +1,60 @@
+/* Convolutions of rows of channels, at some positions. */
+
+#include "common.h"
+
+typedef struct {
+    int64_t h, w, kernel, dilation;
+    int64_t parts, part;       /* what is seen comes in so many parts of so many channels each */
+    const float *x[2];         /* [h*w,apart] */
+    int64_t apart;
+    const float *weight;       /* parts*part to hidden, kernel^2 taps */
+    const float *bias;         /* [hidden] or NULL */
+    int64_t channels, hidden;  /* of the output, and padded */
+    const float *more;         /* [h*w,channels], to be added, or NULL */
+    int64_t n, first;          /* flat positions: first..first+n, or */
+    const int64_t *where;      /* [n] */
+    float *out;                /* [n,channels] */
+    int64_t *behind;           /* [kernel^2], scratch */
+    float *padded;             /* [h+2*pad,w+2*pad,parts*part], scratch */
+} Convolution;
+
+/* A convolution of odd kernel, with zeros around the picture, at some positions. */
+CLONED static int run_convolution(const Convolution *v) {
+    enum { TILE = 32 };
+    int64_t pad = v->kernel / 2 * v->dilation, wide = v->w + 2 * pad, C = v->parts * v->part;
+    Weights weights = {v->weight, v->bias, C, v->kernel * v->kernel, v->behind};
+    memset(v->padded, 0, (v->h + 2 * pad) * wide * C * sizeof(float));
+    for (int64_t p = 0; p < v->h * v->w; p++)
+        for (int64_t i = 0; i < v->parts; i++)
+            memcpy(v->padded + ((p / v->w + pad) * wide + p % v->w + pad) * C + i * v->part,
+                   v->x[i] + p * v->apart, v->part * sizeof(float));
+    for (int64_t i = 0; i < weights.taps; i++)
+        v->behind[i] = (i / v->kernel * wide + i % v->kernel) * v->dilation * C;
+    for (int64_t from = 0; from < v->n; from += TILE) {
+        const float *x[TILE];
+        int64_t count = v->n - from < TILE ? v->n - from : TILE;
+        for (int64_t i = 0; i < TILE; i++) {
+            int64_t p = from + (i < count ? i : count - 1);
+            p = v->where ? v->where[p] : v->first + p;
+            if ((uint64_t)p >= (uint64_t)(v->h * v->w)) return WRONG_CODE;
+            x[i] = v->padded + (p / v->w * wide + p % v->w) * C;
+        }
+        for (int64_t k = 0; k < v->hidden; k += LANES) { /* so that weights stay in the cache */
+            for (int64_t i = 0; i < count; i += ROWS) {
+                float rows[ROWS * LANES];
+                product(rows, LANES, x + i, &weights, k, LANES);
+                for (int64_t r = i; r < i + ROWS && r < count; r++) {
+                    int64_t end = v->channels - k < LANES ? v->channels - k : LANES;
+                    float *out = v->out + (from + r) * v->channels + k;
+                    memcpy(out, rows + (r - i) * LANES, end * sizeof *out);
+                    if (!v->more) continue;
+                    int64_t p = v->where ? v->where[from + r] : v->first + from + r;
+                    for (int64_t l = 0; l < end; l++) out[l] += v->more[p * v->channels + k + l];
+                }
+            }
+        }
+    }
+    return FINE;
+}
+
+EXPORT int convolve(const Convolution *v) { return run_convolution(v); }

@@ -1,0 +1,103 @@
+/* What a context model sees of coarser layers. */
+
+#include <math.h>
+
+#include "common.h"
+
+typedef struct {
+    int64_t total, scalars, vectors, size, codebook, layers;
+    const int64_t *const *codes;               /* [layers][scalars+vectors,total] */
+    const float *const *books;                 /* [2*layers]: [groups,codebook,size] of each kind */
+    const float *const *looks;                 /* [2]: [2,groups,codebook,size], see Context.look */
+    const float *own;                          /* [2,D] */
+    float per_step;
+    int64_t channels, hidden;                  /* of the trunk's features, and padded */
+    const float *weight;                       /* 4*D to hidden */
+    const float *bias;
+    float *sum;                                /* [total,D] */
+    float *odds;                               /* [total,scalars+vectors] */
+    float *features;                           /* [total,channels] */
+    float *scratch;                            /* [D+BLOCK*(4*D+hidden)] */
+} View;
+
+/* The sum of the coarser layers, what the trunk sees of it and of the last one, and the odds. */
+INLINE int gather(const View *v, int64_t from, int64_t end, int kind, int64_t size) {
+    int64_t D = v->scalars + v->vectors * v->size, all = kind ? v->vectors : v->scalars;
+    int64_t d = kind ? v->scalars : 0, before = kind ? v->scalars : 0;
+    for (int64_t layer = 0; layer < v->layers; layer++) {
+        const float *look = layer == v->layers - 1 ? v->looks[kind] : NULL;
+        for (int64_t g = 0; g < all; g++) {
+            const int64_t *codes = v->codes[layer] + (before + g) * v->total;
+            const float *book = v->books[2 * layer + kind] + g * v->codebook * size;
+            PREFETCH(codes + end);
+            PREFETCH(codes + end + BLOCK / 2);
+            for (int64_t p = from; p < end; p++) {
+                if ((uint64_t)codes[p] >= (uint64_t)v->codebook) return WRONG_CODE;
+                float *sum = v->sum + p * D + d + g * size;
+                for (int64_t i = 0; i < size; i++) sum[i] += book[codes[p] * size + i];
+                if (!look) continue;
+                float *seen = v->scratch + D + (p - from) * 4 * D + D + d + g * size;
+                const float *row = look + (g * v->codebook + codes[p]) * size;
+                for (int64_t i = 0; i < size; i++) {
+                    seen[i] = row[i];
+                    seen[2 * D + i] = row[all * v->codebook * size + i];
+                }
+            }
+        }
+    }
+    return FINE;
+}
+
+/* Context.look at a row, and what it is worth in the odds: all of D floats. */
+INLINE void look(const float *restrict sum, float per_step, const float *restrict own, int64_t D,
+                 float *restrict sign, float *restrict size, float *restrict worth) {
+    for (int64_t d = 0; d < D; d++) {
+        float x = sum[d] * per_step, most = fabsf(x), pressed = most * 0.125f + 1.75f;
+        most = most < pressed ? most : pressed;
+        most = (most < 4.0f ? most : 4.0f) * 32.0f;
+        size[d] = ((most + ROUNDER) - ROUNDER) * 0.03125f;
+        sign[d] = copysignf(size[d], x);
+        worth[d] = sign[d] * own[d] + size[d] * own[D + d];
+    }
+}
+
+/* Sums over the dimensions of each group. */
+INLINE void by_group(const View *v, float *restrict odds, const float *restrict worth, int64_t size) {
+    memcpy(odds, worth, v->scalars * sizeof *odds);
+    for (int64_t g = 0; g < v->vectors; g++) {
+        float all = 0;
+        for (int64_t i = 0; i < size; i++) all += worth[v->scalars + g * size + i];
+        odds[v->scalars + g] = all;
+    }
+}
+
+CLONED static int run_view(const View *v) {
+    int64_t D = v->scalars + v->vectors * v->size;
+    Weights coarser = {v->weight, v->bias, 4 * D, 1, NULL};
+    float *worth = v->scratch, *seen = worth + D, *rows = seen + BLOCK * 4 * D;
+    for (int64_t p = 0; p < v->total; p += BLOCK) {
+        int64_t end = v->total - p < BLOCK ? v->total : p + BLOCK;
+        memset(v->sum + p * D, 0, (end - p) * D * sizeof *v->sum);
+        if (gather(v, p, end, 0, 1)) return WRONG_CODE;
+        if (v->size == 4 ? gather(v, p, end, 1, 4) : gather(v, p, end, 1, v->size))
+            return WRONG_CODE;
+        for (int64_t i = p; i < end; i++) {
+            float *sign = seen + (i - p) * 4 * D, *odds = v->odds + i * (v->scalars + v->vectors);
+            look(v->sum + i * D, v->per_step, v->own, D, sign, sign + 2 * D, worth);
+            if (v->size == 4) by_group(v, odds, worth, 4);
+            else by_group(v, odds, worth, v->size);
+        }
+        products(rows, v->hidden, seen, 4 * D, &coarser);
+        for (int64_t i = p; i < end; i++)
+            for (int64_t c = 0; c < v->channels; c++)
+                v->features[i * v->channels + c] = rectified(rows[(i - p) * v->hidden + c]);
+    }
+    return FINE;
+}
+
+EXPORT int view(const View *v) { return run_view(v); }
+
+EXPORT int64_t scratch_of_view(const View *v) {
+    int64_t D = v->scalars + v->vectors * v->size;
+    return D + BLOCK * (4 * D + v->hidden);
+}

@@ -1,0 +1,163 @@
+"""The compiled part of the package, c/, if it was built, and its range coder.
+
+Without it everything works the same, by torch and `constriction`, and files are the same to the
+byte; decoding the codes of a photograph takes longer. What is compiled is what tensors are bad at:
+a few hundred thousand binary decisions and tables, each for a symbol of its own, and what leads up
+to them position by position.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from ctypes import POINTER, c_float, c_int, c_int64, c_uint64, c_void_p
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+from torch import Tensor
+
+NAME = "hqcodec.models._kernels"
+
+BYTES = 8  # that a step of an encoder may need besides 6 a code
+
+enabled = True  # tests turn it off
+
+
+class Coder(ctypes.Structure):
+    """A range coder's state."""
+
+    _fields_ = (
+        *((name, c_uint64) for name in ("lower", "range", "point")),
+        ("held", c_int64), ("first", c_uint64), ("bytes", c_void_p),
+        *((name, c_int64) for name in ("at", "length")),
+    )  # fmt: skip
+
+
+class Step(ctypes.Structure):
+    """Arguments of code_step; c/ says what they are."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("mode", "n", "channels", "groups", "ways", "size")),
+        *((name, c_int64) for name in ("codebook", "total", "first")),
+        *((name, c_void_p) for name in ("where", "start", "trunk", "near")), ("hidden", c_int64),
+        *((name, c_void_p) for name in ("middle_weight", "middle_bias")),
+        *((name, c_void_p) for name in ("some_weight", "some_bias")), ("odds_stride", c_int64),
+        *((name, c_void_p) for name in ("odds", "before", "some_after")), ("padded", c_int64),
+        *((name, c_void_p) for name in ("which_weight", "which_bias", "which_after")),
+        *((name, c_void_p) for name in ("falls", "exponentials")), ("last", c_int64),
+        *((name, c_void_p) for name in ("codes", "latent")), ("dims", c_int64),
+        *((name, c_void_p) for name in ("vectors", "norms", "look", "known")),
+        *((name, c_int64) for name in ("look_stride", "known_stride", "known_rows")),
+        ("rate_lambda", c_float),
+    )  # fmt: skip
+
+
+class View(ctypes.Structure):
+    """Arguments of view; c/ says what they are."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("total", "scalars", "vectors", "size")),
+        *((name, c_int64) for name in ("codebook", "layers")),
+        *((name, c_void_p) for name in ("codes", "books", "looks", "own")),
+        ("per_step", c_float), ("channels", c_int64), ("hidden", c_int64),
+        *((name, c_void_p) for name in ("weight", "bias", "sum", "odds", "features", "scratch")),
+    )  # fmt: skip
+
+
+class Convolution(ctypes.Structure):
+    """Arguments of convolve; c/ says what they are."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("h", "w", "kernel", "dilation", "parts", "part")),
+        ("x", c_void_p * 2), ("apart", c_int64), ("weight", c_void_p), ("bias", c_void_p),
+        *((name, c_int64) for name in ("channels", "hidden")), ("more", c_void_p),
+        *((name, c_int64) for name in ("n", "first")),
+        *((name, c_void_p) for name in ("where", "out", "behind", "padded")),
+    )  # fmt: skip
+
+
+FUNCTIONS: dict[str, tuple[Any, Any]] = {  # name -> types of its arguments and of its answer
+    "start_decoder": ((POINTER(Coder),), None),
+    "start_encoder": ((POINTER(Coder),), None),
+    "finish_encoder": ((POINTER(Coder),), None),
+    "scratch_of": ((POINTER(Step),), c_int64),
+    "code_step": ((POINTER(Step), POINTER(Coder), c_void_p), c_int),
+    "scratch_of_view": ((POINTER(View),), c_int64),
+    "view": ((POINTER(View),), c_int),
+    "convolve": ((POINTER(Convolution),), c_int),
+}
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The compiled functions, None if the package was built without a compiler."""
+    spec = find_spec(NAME)
+    if spec is None or spec.origin is None:
+        return None
+    try:
+        found = ctypes.CDLL(spec.origin)
+    except OSError:  # built for another system
+        return None
+    for name, (arguments, answer) in FUNCTIONS.items():
+        function = getattr(found, name)
+        function.argtypes, function.restype = arguments, answer
+    return found
+
+
+def available() -> bool:
+    """Whether there are compiled functions, and they are wanted."""
+    return enabled and library() is not None
+
+
+def call(name: str, *arguments: Any) -> Any:
+    """Call a function; ask `available` first."""
+    found = library()
+    assert found is not None
+    return getattr(found, name)(*arguments)
+
+
+def at(x: Tensor | None) -> int | None:
+    """Where a tensor lies, or None."""
+    return None if x is None else x.data_ptr()
+
+
+def all_at(tensors: Sequence[Tensor]) -> Any:
+    """Where contiguous tensors lie, as an array."""
+    assert all(x.is_contiguous() for x in tensors)
+    return (c_void_p * len(tensors))(*map(at, tensors))
+
+
+class Decoder:
+    """A range decoder of one payload."""
+
+    def __init__(self, payload: bytes) -> None:
+        """The payload is kept, and read as it is asked for."""
+        self._bytes = ctypes.create_string_buffer(payload, max(1, len(payload)))
+        self.state = Coder(bytes=ctypes.addressof(self._bytes), length=len(payload))
+        call("start_decoder", self.state)
+
+    def room(self, codes: int) -> None:
+        """Nothing to do: see `Encoder.room`."""
+
+
+class Encoder:
+    """A range encoder."""
+
+    def __init__(self) -> None:
+        """Nothing is written yet."""
+        self._payload, self._bytes = bytearray(), ctypes.create_string_buffer(BYTES)
+        self.state = Coder()
+        call("start_encoder", self.state)
+
+    def room(self, codes: int) -> None:
+        """Take what was written away, and make room for a step of so many codes."""
+        self._payload += self._bytes.raw[: self.state.at]
+        self._bytes = ctypes.create_string_buffer(6 * codes + 4 * self.state.held + BYTES)
+        self.state.bytes, self.state.at = ctypes.addressof(self._bytes), 0
+
+    def finish(self) -> bytes:
+        """The payload, without zeros at the end."""
+        self.room(0)
+        if self.state.range != 2**64 - 1:  # or nothing was coded
+            call("finish_encoder", self.state)
+        self.room(0)
+        return bytes(self._payload.rstrip(b"\0"))
