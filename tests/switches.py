@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from hqcodec.models import compiled
+
 
 @contextmanager
 def switched(switch: Callable[[Any], Any], value: object, before: object) -> Iterator[None]:
@@ -19,6 +21,15 @@ def switched(switch: Callable[[Any], Any], value: object, before: object) -> Ite
 
 def threads(count: int) -> AbstractContextManager[None]:
     return switched(torch.set_num_threads, count, torch.get_num_threads())
+
+
+def without_compiled() -> AbstractContextManager[None]:
+    """As if the package had been built without a compiler."""
+
+    def switch(value: bool) -> None:
+        compiled.enabled = value
+
+    return switched(switch, False, True)
 
 
 SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {

@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from hqcodec.benchmarks.results import environment, read_result, write_result
 from hqcodec.models import zoo
 from hqcodec.models.base import Model
 from photos import pictures, small_photo
-from switches import SETTINGS, threads
+from switches import SETTINGS, threads, without_compiled
 
 GOLDEN = Path(__file__).parent / "golden"
 WEIGHTS, FILE, HASHES = (GOLDEN / f"small.{end}" for end in ("safetensors", "hqc", "json"))
@@ -36,9 +37,12 @@ def _fresh() -> Iterator[None]:
     api._cached.cache_clear()
 
 
+@pytest.mark.parametrize("how", [nullcontext, without_compiled], ids=["compiled", "by tensors"])
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_the_golden_file_decodes_to_the_golden_codes_and_pixels(setting: str) -> None:
-    with SETTINGS[setting]():
+def test_the_golden_file_decodes_to_the_golden_codes_and_pixels(
+    setting: str, how: Callable[[], AbstractContextManager[None]]
+) -> None:
+    with SETTINGS[setting](), how():
         found = fingerprint(FILE.read_bytes(), WEIGHTS)
     assert differences({FILE.name: found}, read_result(HASHES, SCHEMA)["files"]) == []
 

@@ -12,10 +12,10 @@ from torch.nn.functional import logsigmoid
 from hqcodec import entropy
 from hqcodec.models import photo, photo_loss
 from hqcodec.models.codebooks import grid_of, rows_of
-from hqcodec.models.context import SCALARS, lattices, pieces, plan
 from hqcodec.models.photo import Photo
 from hqcodec.models.photo_codes import pick, quantize
 from hqcodec.models.photo_start import entropy_constrained_kmeans, principal_components
+from hqcodec.models.steps import SCALARS, lattices, pieces, plan
 from hqcodec.models.transforms import PhotoConfig, tiled
 from photos import SMALL, pictures, small_photo
 

@@ -1,0 +1,184 @@
+"""Compiled functions give what tensors and `constriction` give, to the byte."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from hqcodec import entropy
+from hqcodec.errors import FormatError
+from hqcodec.models import compiled, kernels, photo_codes
+from hqcodec.models.context import Context, Trunk
+from hqcodec.models.photo import Photo
+from photos import SMALL, pictures, small_photo
+from switches import without_compiled
+
+
+@pytest.fixture(scope="module")
+def model() -> Photo:
+    return small_photo()
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+def random_codes(model: Photo, size: tuple[int, int], zeros: float = 0.7) -> list[Tensor]:
+    """Codes [groups,h,w] that no model would call likely."""
+    codes = []
+    for layer, spec in enumerate(model.layers):
+        shape = model.code_shape(layer, size)
+        some = torch.rand(shape) > zeros
+        codes.append(torch.randint(1, spec.codebook, shape) * some)
+    return codes
+
+
+def by_tensors(model: Photo, codes: list[Tensor], current: Tensor) -> bytes:
+    return entropy.pack(current, model.tables(codes, current))
+
+
+def test_they_are_built_where_there_is_a_compiler() -> None:
+    assert compiled.library() is not None and compiled.available()
+    with without_compiled():
+        assert not compiled.available()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 200), (203, 90)])
+def test_payloads_are_those_of_the_tables_and_decode_either_way(
+    model: Photo, size: tuple[int, int]
+) -> None:
+    codes = random_codes(model, size)
+    for layer, current in enumerate(codes):
+        payload = model.pack(codes[:layer], current)
+        assert payload == by_tensors(model, codes[:layer], current)
+        for _ in range(2):
+            decoded = torch.full_like(current, 3)  # of which nothing may be left
+            found = entropy.unpack_layer(model, payload, codes[:layer], decoded)
+            assert torch.equal(found, current) and found.data_ptr() == decoded.data_ptr()
+            with without_compiled():
+                assert not model.unpack(payload, codes[:layer], decoded)
+                assert entropy.pack_layer(model, codes[:layer], current) == payload
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"order": "static"},
+        {"order": "checkerboard", "codebook": 3},
+        {"codebook": 40, "vector": 3, "context": 20, "first_context": 33},
+        {"scalars": 17, "vectors": 33, "strong": 17, "vector": 1, "codebook": 5},
+    ],
+    ids=["no contexts", "checkerboard", "odd widths", "many groups"],
+)
+def test_so_they_are_for_models_of_any_shape(changes: dict[str, object]) -> None:
+    model = Photo(replace(SMALL, **changes))  # type: ignore[arg-type]
+    for p in model.contexts.parameters():
+        p.data.add_(0.1 * torch.randn_like(p))
+    codes = random_codes(model.eval(), (130, 70), zeros=0.5)
+    for layer, current in enumerate(codes):
+        payload = entropy.pack_layer(model, codes[:layer], current)
+        assert payload == by_tensors(model, codes[:layer], current)
+        decoded = torch.zeros_like(current)
+        assert torch.equal(entropy.unpack_layer(model, payload, codes[:layer], decoded), current)
+
+
+def test_a_layer_may_come_in_many_pieces(model: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_codes, "CHUNK", 7)
+    codes = random_codes(model, (100, 90))
+    for layer, current in enumerate(codes):
+        payload = entropy.pack_layer(model, codes[:layer], current)
+        assert payload == by_tensors(model, codes[:layer], current)
+        decoded = torch.zeros_like(current)
+        assert torch.equal(entropy.unpack_layer(model, payload, codes[:layer], decoded), current)
+
+
+def test_carries_run_through_words_that_were_held_back(
+    model: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+    finish = compiled.Encoder.room
+
+    def room(self: compiled.Encoder, codes: int) -> None:
+        held.append(self.state.held)
+        finish(self, codes)
+
+    monkeypatch.setattr(compiled.Encoder, "room", room)
+    monkeypatch.setattr(photo_codes, "CHUNK", 1)  # so that one looks often
+    codes = random_codes(model, (600, 400), zeros=0.1)
+    assert model.pack([], codes[0]) == by_tensors(model, [], codes[0])
+    assert max(held) > 0
+
+
+def test_codes_are_chosen_as_by_tensors_but_for_ties(model: Photo) -> None:
+    x, codes, other = pictures(1, 400), list[Tensor](), 0
+    z = model.analyze(x)
+    for layer in range(SMALL.layers):
+        ours = torch.zeros(model.code_shape(layer, (400, 400)), dtype=torch.int64)
+        theirs = ours.clone()
+        payload = entropy.pack_chosen(model, z, codes, ours, 0.5)
+        with without_compiled():
+            entropy.pack_chosen(model, z, codes, theirs, 0.5)
+        assert payload == by_tensors(model, codes, ours)
+        other += int((ours != theirs).sum())
+        assert 0.05 < float((ours > 0).float().mean()) < 0.95
+        codes.append(ours)
+    assert other <= 0.001 * sum(layer.numel() for layer in codes)
+
+
+def test_wrong_bytes_decode_to_the_same_wrong_codes_or_to_the_same_error(model: Photo) -> None:
+    dice, outcomes = random.Random(0), set()
+    codes = random_codes(model, (64, 64))
+    for length in (0, 1, 2, 3, 5, 8, 13, 200, 2000):
+        for layer in range(2):
+            payload = dice.randbytes(length) if length != 5 else b"\xff" * 50
+            found: list[Tensor | None] = []
+            for switch in (compiled.available, without_compiled):
+                current = torch.zeros_like(codes[layer])
+                try:
+                    if switch is without_compiled:
+                        with without_compiled():
+                            entropy.unpack_layer(model, payload, codes[:layer], current)
+                    else:
+                        entropy.unpack_layer(model, payload, codes[:layer], current)
+                    found.append(current)
+                except FormatError:
+                    found.append(None)
+            ours, theirs = found
+            assert (ours is None) == (theirs is None)
+            if ours is not None and theirs is not None:
+                assert torch.equal(ours, theirs)
+            outcomes.add(ours is None)
+    assert outcomes == {True, False}
+
+
+@pytest.mark.parametrize("wrong", [-1, SMALL.codebook, 2**40])
+def test_codes_outside_of_their_codebook_are_refused(model: Photo, wrong: int) -> None:
+    codes = random_codes(model, (64, 64))
+    for layer in range(2):
+        bad = [k.clone() for k in codes]
+        bad[layer][2, 1, 1] = wrong
+        with pytest.raises(ValueError, match="outside of their codebook"):
+            model.pack(bad[:1], bad[1])
+
+
+def contexts(model: Photo) -> Iterator[tuple[Context, kernels.CompiledContext]]:
+    yield from zip(model.exact("contexts"), model.exact("kernels"), strict=True)
+
+
+def test_what_context_models_see_is_the_same(model: Photo) -> None:
+    h, w = 9, 7
+    for plain, quick in contexts(model):
+        known = plain.look(torch.randn(1, h, w, plain.strong.stop) * 3)
+        trunk = Trunk(torch.randn(h * w, 12).mul(32).round().div(32))
+        ours, theirs = (c.trunk_of_vectors(trunk, known).features for c in (quick, plain))
+        assert ours is not None and theirs is not None and torch.equal(ours, theirs)
+        for number, step in enumerate(plain.steps):
+            where = step.positions(h, w)
+            one, other = (c.beside(number, known, where) for c in (quick, plain))
+            assert (one is None) == (other is None)
+            if one is not None and other is not None:
+                assert torch.equal(one, other)
