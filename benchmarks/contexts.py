@@ -6,10 +6,12 @@ The codes are those that the codec chooses. Static tables are the best there can
 by layer and group by group, on the very pictures that are coded, and free of charge.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 import torch
 import typer
@@ -29,6 +31,9 @@ JSON = Path("benchmarks/contexts.json")
 README = Path("README.md")
 BLOCK = "contexts"
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 @dataclass
 class Sums:
@@ -42,55 +47,64 @@ class Sums:
 
 @dataclass
 class Seconds:
-    """Of files of so many layers, summed over pictures."""
+    """Of files of so many layers, on so many threads, summed over pictures."""
 
     layers: int
+    threads: int
     analyze: float = 0.0  # the encoder's network
-    choose: float = 0.0  # the codes, under the context models, and their tables
-    encode: float = 0.0  # range coding under tables that are there
-    unpack: float = 0.0  # payloads to codes: context models, tables and range decoding
+    choose: float = 0.0  # the codes, under the context models, and coding them
+    pack: float = 0.0  # what context models and range coder would take of it, of known codes
+    unpack: float = 0.0  # payloads to codes: context models and range decoder
     decode: float = 0.0  # the decoder's network
-
-    @property
-    def share(self) -> float:
-        """What share of decoding the entropy stage takes."""
-        return self.unpack / (self.unpack + self.decode)
 
 
 def add_layer(m: Model, codes: list[Tensor], layer: int, sums: Sums) -> None:
     """Measure one layer of one picture; codes: each [groups,h,w]."""
     current = codes[layer]
-    batches = list(m.tables(codes[:layer], current))
-    sums.coded += 8 * len(entropy.pack(current, batches))
-    sums.entropy += sum(batch.bits(current) for batch in batches)
+    sums.coded += 8 * len(entropy.pack_layer(m, codes[:layer], current))
+    sums.entropy += sum(batch.bits(current) for batch in m.tables(codes[:layer], current))
 
 
 def add_seconds(m: Model, x: Tensor, seconds: Seconds) -> list[Tensor]:
     """Measure a file of x [1,3,H,W], there and back; its codes, each [groups,h,w]."""
-    start = perf_counter()
-    analysis, codes, payloads = m.analyze(x), list[Tensor](), list[bytes]()
-    seconds.analyze += perf_counter() - start
+    analysis, codes, payloads = timed(seconds, "analyze", m.analyze, x), list[Tensor](), []
     size = (x.shape[2], x.shape[3])
     while len(codes) < seconds.layers:
         current = torch.zeros(m.code_shape(len(codes), size), dtype=torch.int64)
-        start = perf_counter()
-        batches = list(m.choose_and_code(analysis, codes, current))
-        middle = perf_counter()
-        payloads.append(entropy.pack(current, batches))
-        seconds.choose += middle - start
-        seconds.encode += perf_counter() - middle
+        seen = m, analysis, codes, current
+        payloads.append(timed(seconds, "choose", entropy.pack_chosen, *seen))
+        if timed(seconds, "pack", entropy.pack_layer, m, codes, current) != payloads[-1]:
+            raise HqcodecError("codes are not packed alike whether they are known or chosen")
         codes.append(current)
-    start, decoded = perf_counter(), list[Tensor]()
+    decoded = list[Tensor]()
     for payload, layer in zip(payloads, codes, strict=True):
-        current = torch.zeros_like(layer)
-        decoded.append(entropy.unpack(payload, current, m.tables(decoded, current)))
-    middle = perf_counter()
-    m.decode([layer[None] for layer in decoded], size)
-    seconds.unpack += middle - start
-    seconds.decode += perf_counter() - middle
+        seen = m, payload, decoded, torch.zeros_like(layer)
+        decoded.append(timed(seconds, "unpack", entropy.unpack_layer, *seen))
+    timed(seconds, "decode", m.decode, [layer[None] for layer in decoded], size)
     if not all(map(torch.equal, codes, decoded)):
         raise HqcodecError("a picture does not decode to what was coded")
     return codes
+
+
+def timed(
+    seconds: Seconds, stage: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """What a call gives; its time goes to a stage."""
+    start = perf_counter()
+    found = call(*args, **kwargs)
+    setattr(seconds, stage, getattr(seconds, stage) + perf_counter() - start)
+    return found
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Of torch."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def static_bits(counts: Tensor) -> float:
@@ -107,7 +121,11 @@ def contexts(
     m = zoo.load(model)
     sums = [Sums(layer + 1) for layer in range(len(m.layers))]
     counts = [torch.zeros(s.groups, s.codebook, dtype=torch.float64) for s in m.layers]
-    seconds = [Seconds(count) for count in sorted({m.default_layers, len(m.layers)})]
+    seconds = [
+        Seconds(count, threads)
+        for count in sorted({m.default_layers, len(m.layers)})
+        for threads in sorted({1, torch.get_num_threads()})
+    ]
     pixels, paths = 0, find_pictures(folder)
     for each in seconds:  # once uncounted, until everything is loaded
         add_seconds(m, to_tensor(to_picture(paths[0])), replace(each))
@@ -115,7 +133,8 @@ def contexts(
         x = to_tensor(to_picture(path))
         pixels += x.shape[-2] * x.shape[-1]
         for each in seconds:
-            codes = add_seconds(m, x, each)
+            with threads(each.threads):
+                codes = add_seconds(m, x, each)
         for layer, current in enumerate(codes):
             add_layer(m, codes, layer, sums[layer])
             for group, row in enumerate(current.flatten(1)):
@@ -156,13 +175,16 @@ def table(result: dict[str, Any]) -> str:
     for each in map(lambda found: Seconds(**found), result["seconds"]):
         there, chosen, coder, back, network = (
             f"{value / pictures:.3f}"
-            for value in (each.analyze, each.choose, each.encode, each.unpack, each.decode)
+            for value in (each.analyze, each.choose, each.pack, each.unpack, each.decode)
         )
+        of_there = 100 * each.pack / (each.analyze + each.choose)
+        of_back = 100 * each.unpack / (each.unpack + each.decode)
         about += (
-            f" Seconds a picture with {each.layers} layers, {result['machine']['torch_threads']} "
-            f"threads: there, {there} of encoder network, {chosen} to choose codes under the "
-            f"context models, {coder} of range coder; back, {back} of context models and range "
-            f"coder, which is {100 * each.share:.0f} %, and {network} of decoder network."
+            f" Seconds a picture with {each.layers} layers, {each.threads} thread(s): there, "
+            f"{there} of encoder network and {chosen} to choose the codes under the context models "
+            f"and to code them; alone, coding known codes takes {coder}, {of_there:.0f} % of that. "
+            f"Back, {back} of context models and range coder, {of_back:.0f} %, and {network} of "
+            "decoder network."
         )
     return f"{markdown(heads, rows)}\n\n{about}"
 
