@@ -85,22 +85,30 @@ FUNCTIONS: dict[str, tuple[Any, Any]] = {  # name -> types of its arguments and 
     "view": ((POINTER(View),), c_int),
     "convolve": ((POINTER(Convolution),), c_int),
 }
+SIZES = {
+    "size_of_coder": Coder, "size_of_step": Step, "size_of_view": View,
+    "size_of_convolution": Convolution,
+}  # fmt: skip
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled functions, None if the package was built without a compiler."""
+    """The compiled functions, None if the package was built without a compiler.
+
+    Those of another system or of another version of the package count as none.
+    """
     spec = find_spec(NAME)
     if spec is None or spec.origin is None:
         return None
     try:
         found = ctypes.CDLL(spec.origin)
-    except OSError:  # built for another system
+        for name, (arguments, answer) in FUNCTIONS.items():
+            function = getattr(found, name)
+            function.argtypes, function.restype = arguments, answer
+        same = all(getattr(found, name)() == ctypes.sizeof(kind) for name, kind in SIZES.items())
+    except (OSError, AttributeError):
         return None
-    for name, (arguments, answer) in FUNCTIONS.items():
-        function = getattr(found, name)
-        function.argtypes, function.restype = arguments, answer
-    return found
+    return found if same else None
 
 
 def available() -> bool:

@@ -1,8 +1,11 @@
 """Compiled functions give what tensors and `constriction` give, to the byte."""
 
+import _ctypes
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 import pytest
 import torch
@@ -45,6 +48,24 @@ def test_they_are_built_where_there_is_a_compiler() -> None:
     assert compiled.library() is not None and compiled.available()
     with without_compiled():
         assert not compiled.available()
+
+
+def test_those_of_another_version_or_system_count_as_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "text.so").write_text("no library")
+    here = compiled.library()
+    assert here is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(compiled, "SIZES", {"size_of_step": compiled.View})
+        assert compiled.library.__wrapped__() is None
+    for origin in (str(tmp_path / "text.so"), _ctypes.__file__):
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                compiled, "find_spec", lambda _, o=origin: ModuleSpec("", None, origin=o)
+            )
+            assert compiled.library.__wrapped__() is None
+    assert compiled.library.__wrapped__() is not None
 
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 200), (203, 90)])

@@ -58,3 +58,5 @@ CLONED static int run_convolution(const Convolution *v) {
 }
 
 EXPORT int convolve(const Convolution *v) { return run_convolution(v); }
+
+EXPORT int64_t size_of_convolution(void) { return sizeof(Convolution); }

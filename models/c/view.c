@@ -101,3 +101,5 @@ EXPORT int64_t scratch_of_view(const View *v) {
     int64_t D = v->scalars + v->vectors * v->size;
     return D + BLOCK * (4 * D + v->hidden);
 }
+
+EXPORT int64_t size_of_view(void) { return sizeof(View); }
