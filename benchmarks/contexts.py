@@ -24,7 +24,7 @@ from hqcodec.benchmarks.results import SCHEMA, environment, write_result
 from hqcodec.benchmarks.script import run
 from hqcodec.errors import HqcodecError
 from hqcodec.models import zoo
-from hqcodec.models.base import Model
+from hqcodec.models.base import Model, zeros
 from hqcodec.picture import to_picture, to_tensor
 
 JSON = Path("benchmarks/contexts.json")
@@ -70,15 +70,15 @@ def add_seconds(m: Model, x: Tensor, seconds: Seconds) -> list[Tensor]:
     analysis, codes, payloads = timed(seconds, "analyze", m.analyze, x), list[Tensor](), []
     size = (x.shape[2], x.shape[3])
     while len(codes) < seconds.layers:
-        current = torch.zeros(m.code_shape(len(codes), size), dtype=torch.int64)
+        current = zeros(m.code_shape(len(codes), size))
         seen = m, analysis, codes, current
         payloads.append(timed(seconds, "choose", entropy.pack_chosen, *seen))
         if timed(seconds, "pack", entropy.pack_layer, m, codes, current) != payloads[-1]:
             raise HqcodecError("codes are not packed alike whether they are known or chosen")
         codes.append(current)
     decoded = list[Tensor]()
-    for payload, layer in zip(payloads, codes, strict=True):
-        seen = m, payload, decoded, torch.zeros_like(layer)
+    for payload in payloads:
+        seen = m, payload, decoded, zeros(m.code_shape(len(decoded), size))
         decoded.append(timed(seconds, "unpack", entropy.unpack_layer, *seen))
     timed(seconds, "decode", m.decode, [layer[None] for layer in decoded], size)
     if not all(map(torch.equal, codes, decoded)):

@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -22,7 +21,7 @@ from hqcodec.content import Samples
 from hqcodec.errors import CutFileWarning, FormatError, HqcodecError, UnknownModelError
 from hqcodec.limits import check_effort
 from hqcodec.models import zoo
-from hqcodec.models.base import Model
+from hqcodec.models.base import Model, zeros
 from hqcodec.soundfiles import START, is_sound
 from hqcodec.target import Target
 
@@ -180,7 +179,7 @@ def unpack(
         size = c.content.height, c.content.width
     codes: list[Tensor] = []
     for layer in range(kept):
-        current = torch.zeros(m.code_shape(layer, size), dtype=torch.int64)
+        current = zeros(m.code_shape(layer, size))
         codes.append(entropy.unpack_layer(m, c.payloads[layer], codes, current))
         if progress is not None:
             progress((layer + 1) / kept)

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from hqcodec import entropy
-from hqcodec.models.base import Model
+from hqcodec.models.base import Model, zeros
 from hqcodec.target import Thrifts
 
 
@@ -37,7 +36,7 @@ class Ladder:
         if thrifts not in self._codes:
             coarser = [layer[0] for layer in self.codes(thrifts[:-1])]
             shape = self.model.code_shape(len(coarser), self.size)
-            current = torch.zeros(shape, dtype=torch.int64)
+            current = zeros(shape)
             self._payloads[thrifts] = entropy.pack_chosen(
                 self.model, self.analysis, coarser, current, thrifts[-1]
             )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,6 +28,11 @@ Where = slice | Tensor  # places: from..to, or their numbers [n]
 def count(where: Where) -> int:
     """How many places."""
     return where.stop - where.start if isinstance(where, slice) else len(where)
+
+
+def zeros(shape: tuple[int, ...], kind: type[np.generic] = np.int64) -> Tensor:
+    """As torch's, but without waking its threads, which would keep a core busy for a while."""
+    return torch.from_numpy(np.zeros(shape, kind))
 
 
 @dataclass(frozen=True)

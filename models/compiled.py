@@ -15,6 +15,8 @@ from typing import Any
 
 from torch import Tensor
 
+from hqcodec.errors import FormatError
+
 NAME = "hqcodec.models._kernels"
 
 BYTES = 8  # that a step of an encoder may need besides 6 a code
@@ -44,7 +46,7 @@ class Step(ctypes.Structure):
         *((name, c_void_p) for name in ("odds", "before", "some_after")), ("padded", c_int64),
         *((name, c_void_p) for name in ("which_weight", "which_bias", "which_after")),
         *((name, c_void_p) for name in ("falls", "exponentials")), ("last", c_int64),
-        *((name, c_void_p) for name in ("codes", "latent")), ("dims", c_int64),
+        *((name, c_void_p) for name in ("codes", "latent", "sum")), ("dims", c_int64),
         *((name, c_void_p) for name in ("vectors", "norms", "look", "known")),
         *((name, c_int64) for name in ("look_stride", "known_stride", "known_rows")),
         ("rate_lambda", c_float),
@@ -59,7 +61,7 @@ class View(ctypes.Structure):
         *((name, c_int64) for name in ("codebook", "layers")),
         *((name, c_void_p) for name in ("codes", "books", "looks", "own")),
         ("per_step", c_float), ("channels", c_int64), ("hidden", c_int64),
-        *((name, c_void_p) for name in ("weight", "bias", "sum", "odds", "features", "scratch")),
+        *((name, c_void_p) for name in ("weight", "bias", "sum", "odds", "features")),
     )  # fmt: skip
 
 
@@ -79,11 +81,10 @@ FUNCTIONS: dict[str, tuple[Any, Any]] = {  # name -> types of its arguments and 
     "start_decoder": ((POINTER(Coder),), None),
     "start_encoder": ((POINTER(Coder),), None),
     "finish_encoder": ((POINTER(Coder),), None),
-    "scratch_of": ((POINTER(Step),), c_int64),
-    "code_step": ((POINTER(Step), POINTER(Coder), c_void_p), c_int),
-    "scratch_of_view": ((POINTER(View),), c_int64),
-    "view": ((POINTER(View),), c_int),
-    "convolve": ((POINTER(Convolution),), c_int),
+    "shared_of": ((POINTER(Step),), c_int64),
+    "code_step": ((POINTER(Step), POINTER(Coder), c_void_p, c_int64), c_int),
+    "view": ((POINTER(View), c_int64), c_int),
+    "convolve": ((POINTER(Convolution), c_int64), c_int),
 }
 SIZES = {
     "size_of_coder": Coder, "size_of_step": Step, "size_of_view": View,
@@ -117,10 +118,17 @@ def available() -> bool:
 
 
 def call(name: str, *arguments: Any) -> Any:
-    """Call a function; ask `available` first."""
+    """Call a function; ask `available` first. Raises what its answer stands for."""
     found = library()
     assert found is not None
-    return getattr(found, name)(*arguments)
+    answer = getattr(found, name)(*arguments)
+    if FUNCTIONS[name][1] is not c_int or not answer:
+        return answer
+    if answer == 1:
+        raise FormatError("a layer does not decode under this model's tables")
+    if answer == 2:
+        raise MemoryError
+    raise ValueError("codes outside of their codebook, or positions outside of the picture")
 
 
 def at(x: Tensor | None) -> int | None:

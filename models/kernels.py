@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from hqcodec.errors import FormatError
 from hqcodec.models.base import Where, count
 from hqcodec.models.compiled import Convolution, Decoder, Encoder, Step, View, all_at, at, call
 from hqcodec.models.context import Context, Part, Trunk
@@ -76,7 +75,8 @@ class Coarser(NamedTuple):
 class Choice(NamedTuple):
     """What codes are chosen by: argmin |r - b|^2 - lambda log p, as photo_codes.pick has it."""
 
-    latent: Tensor  # r [P,D] float32
+    latent: Tensor  # z [D,P] float32
+    sum: Tensor | None  # y [P,D] of the coarser layers; r = z - y
     rate_lambda: float
 
 
@@ -118,9 +118,7 @@ class CompiledContext:
             hidden=self.coarser.outputs, weight=at(self.coarser.weight),
             bias=at(self.coarser.bias), sum=at(sums), odds=at(odds), features=at(features),
         )  # fmt: skip
-        scratch = _floats(call("scratch_of_view", view))
-        view.scratch = at(scratch)
-        _check(call("view", view))
+        call("view", view, torch.get_num_threads())
         return Trunk(_convolve(self.past, [features], size), odds), sums
 
     def trunk_of_vectors(self, trunk: Trunk, known: Tensor) -> Trunk:
@@ -169,7 +167,7 @@ def _convolve(
         v.first = where.start
     else:
         v.where = at(where)
-    _check(call("convolve", v))
+    call("convolve", v, torch.get_num_threads())
     return out
 
 
@@ -181,7 +179,7 @@ class Pieces:
         if not codes.is_contiguous():
             raise ValueError("the codes are not contiguous")
         self.coder, self.context, self.codes = coder, context, codes
-        self.scratch = torch.empty(0, dtype=torch.uint8)
+        self.shared = _floats(0)
 
     def code(self, part: Part, before: Tensor | None, choice: Choice | None) -> None:
         """Code a piece: whether each code is 0, then which the others are.
@@ -215,14 +213,16 @@ class Pieces:
             step.known, step.known_stride, step.known_rows = at(known), *known.stride()[:2]
         if choice is not None:
             step.mode, step.rate_lambda = CHOOSE, choice.rate_lambda
-            step.latent, step.dims = at(choice.latent[:, part.dims]), choice.latent.shape[1]
+            step.latent, step.dims = at(choice.latent[part.dims]), len(choice.latent)
+            if choice.sum is not None:
+                step.sum = at(choice.sum[:, part.dims])
             vectors, norms = _others(part.codebook)
             step.vectors, step.norms = at(vectors), at(norms)
-        size = call("scratch_of", step)
-        if len(self.scratch) < size:
-            self.scratch = torch.empty(size, dtype=torch.uint8)
+        size = call("shared_of", step)
+        if len(self.shared) < size:
+            self.shared = _floats(size)
         self.coder.room(step.n * step.groups)
-        _check(call("code_step", step, self.coder.state, at(self.scratch)))
+        call("code_step", step, self.coder.state, at(self.shared), torch.get_num_threads())
 
 
 def _others(codebook: Tensor) -> tuple[Tensor, Tensor]:
@@ -236,11 +236,3 @@ def _others(codebook: Tensor) -> tuple[Tensor, Tensor]:
 def _tables() -> tuple[Tensor, Tensor]:
     """`falls` of code 0 and `exponentials`, int32."""
     return falls()[:, 0].int(), exponentials().int()
-
-
-def _check(wrong: int) -> None:
-    """Raise what a function's answer stands for."""
-    if wrong == 1:
-        raise FormatError("a layer does not decode under this model's tables")
-    if wrong:
-        raise ValueError("codes outside of their codebook, or positions outside of the picture")

@@ -8,12 +8,13 @@ training and for encoder effort; `batches` in exact arithmetic, for files.
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
 from hqcodec.models import compiled, kernels
-from hqcodec.models.base import Batch, Where, count
+from hqcodec.models.base import Batch, Where, count, zeros
 from hqcodec.models.codebooks import lookup, named, rows_of
 from hqcodec.models.context import Context, Part, Trunk
 from hqcodec.models.exact import GRID, odds_frequencies, softmax_frequencies
@@ -149,7 +150,7 @@ def parts(
     """
     vectors, looks = model.exact("vectors")[layer], model.exact("looks")[layer]
     _, h, w = current.shape
-    known = vectors[0].new_zeros(2, h * w, context.strong.stop)
+    known = zeros((2, h * w, context.strong.stop), np.float32)
     for number, step in enumerate(context.steps):
         positions = step.positions(h, w)
         if not count(positions):
@@ -233,9 +234,8 @@ def code(
         coarser = kernels.Coarser(flat[:layer], vectors[:layer], looks, q)
         trunk, y = context.trunk(coarser, (h, w))
     if latent is not None:
-        r = rows_of(latent[None]).float().contiguous()
-        r = r if y is None else r - y
-        choice = kernels.Choice(r, thrift * c.rate_lambda(layer) * c.constrained)
+        z = latent.flatten(1).float().contiguous()
+        choice = kernels.Choice(z, y, thrift * c.rate_lambda(layer) * c.constrained)
     each = kernels.Pieces(coder, context, flat[layer])
     for part in parts(model, context, layer, trunk, current):
         each.code(part, before, choice)

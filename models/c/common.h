@@ -43,7 +43,7 @@
 #define PREFETCH(address) __builtin_prefetch(address)
 
 enum { LANES = 16, BLOCK = 16, ROWS = 4 };               /* of products, see below */
-enum { FINE, IMPOSSIBLE, WRONG_CODE };                   /* what functions return */
+enum { FINE, IMPOSSIBLE, NO_MEMORY, WRONG_CODE };        /* what functions return */
 static const float ROUNDER = 12582912.0f; /* 1.5 * 2^23: adding it rounds to whole, to even */
 
 typedef float Lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));

@@ -1,6 +1,8 @@
 /* Convolutions of rows of channels, at some positions. */
 
-#include "common.h"
+#include "threads.h"
+
+enum { TILE = 32 };
 
 typedef struct {
     int64_t h, w, kernel, dilation;
@@ -18,21 +20,26 @@ typedef struct {
     float *padded;             /* [h+2*pad,w+2*pad,parts*part], scratch */
 } Convolution;
 
-/* A convolution of odd kernel, with zeros around the picture, at some positions. */
-CLONED static int run_convolution(const Convolution *v) {
-    enum { TILE = 32 };
+/* What is seen, with zeros around it, and how far behind the first each tap reads of it. */
+static void surround(const Convolution *v) {
     int64_t pad = v->kernel / 2 * v->dilation, wide = v->w + 2 * pad, C = v->parts * v->part;
-    Weights weights = {v->weight, v->bias, C, v->kernel * v->kernel, v->behind};
     memset(v->padded, 0, (v->h + 2 * pad) * wide * C * sizeof(float));
     for (int64_t p = 0; p < v->h * v->w; p++)
         for (int64_t i = 0; i < v->parts; i++)
             memcpy(v->padded + ((p / v->w + pad) * wide + p % v->w + pad) * C + i * v->part,
                    v->x[i] + p * v->apart, v->part * sizeof(float));
-    for (int64_t i = 0; i < weights.taps; i++)
+    for (int64_t i = 0; i < v->kernel * v->kernel; i++)
         v->behind[i] = (i / v->kernel * wide + i % v->kernel) * v->dilation * C;
-    for (int64_t from = 0; from < v->n; from += TILE) {
+}
+
+static int convolve_task(const void *about, void *shared, int64_t from, int64_t to) {
+    const Convolution *v = about;
+    int64_t wide = v->w + 2 * (v->kernel / 2 * v->dilation), C = v->parts * v->part;
+    Weights weights = {v->weight, v->bias, C, v->kernel * v->kernel, v->behind};
+    (void)shared;
+    for (; from < to; from += TILE) {
         const float *x[TILE];
-        int64_t count = v->n - from < TILE ? v->n - from : TILE;
+        int64_t count = to - from < TILE ? to - from : TILE;
         for (int64_t i = 0; i < TILE; i++) {
             int64_t p = from + (i < count ? i : count - 1);
             p = v->where ? v->where[p] : v->first + p;
@@ -57,6 +64,10 @@ CLONED static int run_convolution(const Convolution *v) {
     return FINE;
 }
 
-EXPORT int convolve(const Convolution *v) { return run_convolution(v); }
+/* A convolution of odd kernel that keeps the size, with zeros around, at some positions. */
+EXPORT int convolve(const Convolution *v, int64_t threads) {
+    surround(v);
+    return spread(convolve_task, v, NULL, v->n, TILE, threads);
+}
 
 EXPORT int64_t size_of_convolution(void) { return sizeof(Convolution); }

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "range_coder.h"
+#include "threads.h"
 
 enum { LOGIT_GRID = 64, MIDDLE = 1024, EXP_BITS = 20 };  /* of exact.py */
 enum { DECODE, ENCODE, CHOOSE };                         /* modes of code_step */
@@ -33,7 +34,8 @@ typedef struct {
     const int32_t *exponentials; /* [last + 1], the last of which is 0 */
     int64_t last;
     int64_t *codes;              /* [groups,total] */
-    const float *latent;         /* CHOOSE: [total,dims], from the step's first dimension on */
+    const float *latent;         /* CHOOSE: [dims,total], from the step's first dimension on */
+    const float *sum;            /* CHOOSE: [total,dims] likewise, of coarser layers, or NULL */
     int64_t dims;
     const float *vectors;        /* CHOOSE: [groups,size,padded], of codes but 0 */
     const float *norms;          /* CHOOSE: [groups,padded], their squares, infinite in the padding */
@@ -46,11 +48,11 @@ typedef struct {
 } Step;
 
 typedef struct {
-    float *features; /* [n,hidden] */
-    float *some;     /* [groups,n], log odds that codes are not 0 */
-    float *rows;     /* [BLOCK,the widest] */
+    float *features;  /* [n,hidden] */
+    float *some;      /* [groups,n], log odds that codes are not 0 */
+    int64_t *list;    /* [n+1]; this and what follows are a thread's own */
+    float *rows;      /* [BLOCK,the widest] */
     int32_t *weights; /* [padded] */
-    int64_t *list;   /* [n] */
 } Scratch;
 
 INLINE int64_t place(const Step *s, int64_t p) { return s->where ? s->where[p] : s->first + p; }
@@ -152,38 +154,45 @@ INLINE int32_t none_of(const Step *s, float logit) {
     return s->falls[(int32_t)((index + ROUNDER) - ROUNDER) + MIDDLE];
 }
 
+/* What a dimension of the step has left to quantize. */
+INLINE float rest(const Step *s, int64_t d, int64_t position) {
+    float z = s->latent[d * s->total + position];
+    return s->sum ? z - s->sum[position * s->dims + d] : z;
+}
+
 /* argmin over codes of |r - b|^2 - lambda log p, as photo_codes.pick has it. */
-INLINE void choose(const Step *s, const Scratch *t) {
-    for (int64_t g = 0; g < s->groups; g++) {
-        const float *some = t->some + g * s->n, *latent = s->latent + g * s->size;
-        int64_t *codes = s->codes + g * s->total, count = 0;
-        for (int64_t p = 0; p < s->n; p++) {
-            const float *r = latent + place(s, p) * s->dims;
-            float square = 0;
-            for (int64_t i = 0; i < s->size; i++) square += r[i] * r[i];
-            codes[place(s, p)] = 0;
-            t->list[count] = p;
-            count += square + s->rate_lambda * some[p] > 0;
+INLINE void choose(const Step *s, const Scratch *t, int64_t g) {
+    const float *some = t->some + g * s->n;
+    int64_t *codes = s->codes + g * s->total, count = 0;
+    for (int64_t p = 0; p < s->n; p++) {
+        float square = 0;
+        for (int64_t i = 0; i < s->size; i++) {
+            float r = rest(s, g * s->size + i, place(s, p));
+            square += r * r;
         }
-        for (int64_t at = 0; at < count; at++) {
-            if (at % ROWS == 0) which_logits(s, t, g, at, count);
-            float *gains = t->rows + at % ROWS * s->padded, top;
-            int64_t p = t->list[at], best = 0;
-            const float *r = latent + place(s, p) * s->dims, *norms = s->norms + g * s->padded;
-            double sum = ldexp((double)weigh(s, gains, t->weights, &top), -EXP_BITS);
-            float whole = top + (float)log(sum), most = -s->rate_lambda * some[p];
-            for (int64_t k = 0; k < s->padded; k++)
-                gains[k] = (gains[k] - whole) * s->rate_lambda - norms[k];
-            for (int64_t i = 0; i < s->size; i++) {
-                const float *b = s->vectors + (g * s->size + i) * s->padded, factor = 2 * r[i];
-                for (int64_t k = 0; k < s->padded; k++) gains[k] += factor * b[k];
-            }
-            for (int64_t k = 0; k < s->ways; k++) {
-                best = gains[k] > most ? k + 1 : best;
-                most = gains[k] > most ? gains[k] : most;
-            }
-            codes[place(s, p)] = best;
+        codes[place(s, p)] = 0;
+        t->list[count] = p;
+        count += square + s->rate_lambda * some[p] > 0;
+    }
+    for (int64_t at = 0; at < count; at++) {
+        if (at % ROWS == 0) which_logits(s, t, g, at, count);
+        float *gains = t->rows + at % ROWS * s->padded, top;
+        int64_t p = t->list[at], best = 0;
+        const float *norms = s->norms + g * s->padded;
+        double sum = ldexp((double)weigh(s, gains, t->weights, &top), -EXP_BITS);
+        float whole = top + (float)log(sum), most = -s->rate_lambda * some[p];
+        for (int64_t k = 0; k < s->padded; k++)
+            gains[k] = (gains[k] - whole) * s->rate_lambda - norms[k];
+        for (int64_t i = 0; i < s->size; i++) {
+            const float *b = s->vectors + (g * s->size + i) * s->padded;
+            const float factor = 2 * rest(s, g * s->size + i, place(s, p));
+            for (int64_t k = 0; k < s->padded; k++) gains[k] += factor * b[k];
         }
+        for (int64_t k = 0; k < s->ways; k++) {
+            best = gains[k] > most ? k + 1 : best;
+            most = gains[k] > most ? gains[k] : most;
+        }
+        codes[place(s, p)] = best;
     }
 }
 
@@ -255,49 +264,73 @@ INLINE void reveal(const Step *s, int64_t size) {
     }
 }
 
-CLONED static int run_step(const Step *s, const Scratch *t, Coder *coder) {
+CLONED static int run_look(const Step *s, const Scratch *t, int64_t from, int64_t to) {
     int wrong = FINE;
-    for (int64_t from = 0; from < s->n && !wrong; from += BLOCK)
-        wrong = look_at(s, t, from, s->n - from < BLOCK ? s->n - from : BLOCK);
-    if (wrong) return wrong;
-    if (s->mode == CHOOSE) choose(s, t);
+    for (; from < to && !wrong; from += BLOCK)
+        wrong = look_at(s, t, from, to - from < BLOCK ? to - from : BLOCK);
+    return wrong;
+}
+
+CLONED static int run_choose(const Step *s, const Scratch *t, int64_t from, int64_t to) {
+    for (int64_t g = from; g < to; g++) choose(s, t, g);
+    return FINE;
+}
+
+CLONED static int run_code(const Step *s, const Scratch *t, Coder *coder) {
     for (int64_t g = 0; g < s->groups && s->mode == ENCODE; g++)
         for (int64_t p = 0; p < s->n; p++)
             if ((uint64_t)s->codes[g * s->total + place(s, p)] >= (uint64_t)s->codebook)
                 return WRONG_CODE;
-    wrong = code_some(s, t, coder);
+    int wrong = code_some(s, t, coder);
     if (!wrong) wrong = code_which(s, t, coder);
-    if (!wrong && s->known) {
-        if (s->size == 1) reveal(s, 1);
-        else if (s->size == 4) reveal(s, 4);
-        else reveal(s, s->size);
-    }
+    if (wrong || !s->known) return wrong;
+    if (s->size == 1) reveal(s, 1);
+    else if (s->size == 4) reveal(s, 4);
+    else reveal(s, s->size);
+    return FINE;
+}
+
+/* What a thread has of its own, beside what all share; `list` is to be freed, NULL if there is no
+ * memory. */
+static Scratch scratch_of(const Step *s, float *shared) {
+    int64_t widest = s->groups + LANES;
+    widest = widest > s->padded ? widest : s->padded;
+    widest = widest > s->hidden ? widest : s->hidden;
+    Scratch t = {shared, shared + (s->n + BLOCK) * s->hidden, NULL, NULL, NULL};
+    t.list = malloc((s->n + 1) * sizeof(int64_t) + (BLOCK * widest + s->padded) * sizeof(float));
+    t.rows = (float *)(t.list + s->n + 1);
+    t.weights = (int32_t *)(t.rows + BLOCK * widest);
+    return t;
+}
+
+static int look_task(const void *s, void *shared, int64_t from, int64_t to) {
+    Scratch t = scratch_of(s, shared);
+    int wrong = t.list ? run_look(s, &t, from, to) : NO_MEMORY;
+    free(t.list);
     return wrong;
 }
 
-static int64_t widest(const Step *s) {
-    int64_t most = s->groups + LANES;
-    most = most > s->padded ? most : s->padded;
-    return most > s->hidden ? most : s->hidden;
+static int choose_task(const void *s, void *shared, int64_t from, int64_t to) {
+    Scratch t = scratch_of(s, shared);
+    int wrong = t.list ? run_choose(s, &t, from, to) : NO_MEMORY;
+    free(t.list);
+    return wrong;
 }
 
-/* How many bytes of scratch code_step needs. */
-EXPORT int64_t scratch_of(const Step *s) {
-    int64_t numbers = (s->n + BLOCK) * s->hidden + s->groups * s->n + BLOCK * widest(s) + s->padded;
-    return 8 * (s->n + 1) + 4 * numbers;
-}
+/* How many floats code_step needs as scratch. */
+EXPORT int64_t shared_of(const Step *s) { return (s->n + BLOCK) * s->hidden + s->groups * s->n; }
 
 /* Code the step's groups at its positions: whether each is 0, then which the others are.
  *
  * An encoder needs room for 3 bytes for each of 2 n groups, and for what it holds. */
-EXPORT int code_step(const Step *s, Coder *coder, void *scratch) {
-    Scratch t;
-    t.list = scratch;
-    t.features = (float *)(t.list + s->n + 1);
-    t.some = t.features + (s->n + BLOCK) * s->hidden;
-    t.rows = t.some + s->groups * s->n;
-    t.weights = (int32_t *)(t.rows + BLOCK * widest(s));
-    return run_step(s, &t, coder);
+EXPORT int code_step(const Step *s, Coder *coder, float *shared, int64_t threads) {
+    int wrong = spread(look_task, s, shared, s->n, BLOCK, threads);
+    if (!wrong && s->mode == CHOOSE) wrong = spread(choose_task, s, shared, s->groups, 1, threads);
+    if (wrong) return wrong;
+    Scratch t = scratch_of(s, shared);
+    wrong = t.list ? run_code(s, &t, coder) : NO_MEMORY;
+    free(t.list);
+    return wrong;
 }
 
 /* So that the caller can see that it means the same by its structures. */

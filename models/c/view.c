@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "common.h"
+#include "threads.h"
 
 typedef struct {
     int64_t total, scalars, vectors, size, codebook, layers;
@@ -17,11 +17,10 @@ typedef struct {
     float *sum;                                /* [total,D] */
     float *odds;                               /* [total,scalars+vectors] */
     float *features;                           /* [total,channels] */
-    float *scratch;                            /* [D+BLOCK*(4*D+hidden)] */
 } View;
 
 /* The sum of the coarser layers, what the trunk sees of it and of the last one, and the odds. */
-INLINE int gather(const View *v, int64_t from, int64_t end, int kind, int64_t size) {
+INLINE int gather(const View *v, float *seen, int64_t from, int64_t end, int kind, int64_t size) {
     int64_t D = v->scalars + v->vectors * v->size, all = kind ? v->vectors : v->scalars;
     int64_t d = kind ? v->scalars : 0, before = kind ? v->scalars : 0;
     for (int64_t layer = 0; layer < v->layers; layer++) {
@@ -36,11 +35,11 @@ INLINE int gather(const View *v, int64_t from, int64_t end, int kind, int64_t si
                 float *sum = v->sum + p * D + d + g * size;
                 for (int64_t i = 0; i < size; i++) sum[i] += book[codes[p] * size + i];
                 if (!look) continue;
-                float *seen = v->scratch + D + (p - from) * 4 * D + D + d + g * size;
+                float *last = seen + (p - from) * 4 * D + D + d + g * size;
                 const float *row = look + (g * v->codebook + codes[p]) * size;
                 for (int64_t i = 0; i < size; i++) {
-                    seen[i] = row[i];
-                    seen[2 * D + i] = row[all * v->codebook * size + i];
+                    last[i] = row[i];
+                    last[2 * D + i] = row[all * v->codebook * size + i];
                 }
             }
         }
@@ -71,15 +70,15 @@ INLINE void by_group(const View *v, float *restrict odds, const float *restrict 
     }
 }
 
-CLONED static int run_view(const View *v) {
+CLONED static int run_view(const View *v, int64_t from, int64_t to, float *scratch) {
     int64_t D = v->scalars + v->vectors * v->size;
     Weights coarser = {v->weight, v->bias, 4 * D, 1, NULL};
-    float *worth = v->scratch, *seen = worth + D, *rows = seen + BLOCK * 4 * D;
-    for (int64_t p = 0; p < v->total; p += BLOCK) {
-        int64_t end = v->total - p < BLOCK ? v->total : p + BLOCK;
+    float *worth = scratch, *seen = worth + D, *rows = seen + BLOCK * 4 * D;
+    for (int64_t p = from; p < to; p += BLOCK) {
+        int64_t end = to - p < BLOCK ? to : p + BLOCK;
         memset(v->sum + p * D, 0, (end - p) * D * sizeof *v->sum);
-        if (gather(v, p, end, 0, 1)) return WRONG_CODE;
-        if (v->size == 4 ? gather(v, p, end, 1, 4) : gather(v, p, end, 1, v->size))
+        if (gather(v, seen, p, end, 0, 1)) return WRONG_CODE;
+        if (v->size == 4 ? gather(v, seen, p, end, 1, 4) : gather(v, seen, p, end, 1, v->size))
             return WRONG_CODE;
         for (int64_t i = p; i < end; i++) {
             float *sign = seen + (i - p) * 4 * D, *odds = v->odds + i * (v->scalars + v->vectors);
@@ -95,11 +94,18 @@ CLONED static int run_view(const View *v) {
     return FINE;
 }
 
-EXPORT int view(const View *v) { return run_view(v); }
-
-EXPORT int64_t scratch_of_view(const View *v) {
+static int view_task(const void *about, void *shared, int64_t from, int64_t to) {
+    const View *v = about;
     int64_t D = v->scalars + v->vectors * v->size;
-    return D + BLOCK * (4 * D + v->hidden);
+    float *scratch = malloc((D + BLOCK * (4 * D + v->hidden)) * sizeof *scratch);
+    int wrong = scratch ? run_view(v, from, to, scratch) : NO_MEMORY;
+    (void)shared;
+    free(scratch);
+    return wrong;
+}
+
+EXPORT int view(const View *v, int64_t threads) {
+    return spread(view_task, v, NULL, v->total, BLOCK, threads);
 }
 
 EXPORT int64_t size_of_view(void) { return sizeof(View); }
