@@ -15,6 +15,7 @@ for the codes below it, but costs bits that this order does not.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -42,8 +43,14 @@ class Step:
         """Flat positions of the step in [batch,h,w], in order."""
         if len(self.lattices) == LATTICES:
             return slice(0, batch * h * w)
-        lattice = lattices(h, w).expand(batch, h, w).flatten()
-        return torch.isin(lattice, torch.tensor(self.lattices)).nonzero()[:, 0]
+        return _positions(self.lattices, h, w, batch)
+
+
+@lru_cache(maxsize=10)
+def _positions(chosen: tuple[int, ...], h: int, w: int, batch: int) -> Tensor:
+    """Those of some lattices, in order."""
+    lattice = lattices(h, w).expand(batch, h, w).flatten()
+    return torch.isin(lattice, torch.tensor(chosen)).nonzero()[:, 0]
 
 
 def pieces(where: Where, size: int) -> Iterator[tuple[Where, slice]]:
