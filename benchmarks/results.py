@@ -15,6 +15,7 @@ from typing import Any
 
 import hqcodec
 from hqcodec.errors import FormatError
+from hqcodec.models import compiled
 
 SCHEMA = 2  # of the JSON
 PACKAGES = ("torch", "numpy", "pillow", "constriction", "pytorch-msssim", "pillow-jxl-plugin")
@@ -109,6 +110,7 @@ def environment(threads: int, packages: Sequence[str] = PACKAGES) -> Result:
         "platform": f"{sys.platform} {platform.machine()}",
         "cpus": os.cpu_count(),
         "torch_threads": threads,
+        "compiled": compiled.available(),
     }
     return {"versions": versions, "machine": machine}
 
