@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from hqcodec.errors import HqcodecError
 from hqcodec.models.grids import check_grids
 from hqcodec.models.responsibility import wide
-from hqcodec.models.weight_norm import BRANCH, Block, Conv, Up
+from hqcodec.models.weight_norm import Block, Conv, Up
 
 LOG_SCALE = -2.5  # of the likelihood before it is set from pictures: 21 of 256 levels
 PICTURE = 0.3  # deviation of what becomes a picture of -1..1
@@ -85,16 +85,14 @@ def halvings(coarse: int, fine: int) -> int:
     return coarse.bit_length() - fine.bit_length()
 
 
-def branch(inputs: int, outputs: int, blocks: int, deviation: float = 1.0) -> nn.Sequential:
+def branch(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
     """A ladder or strap: a convolution, behind residual blocks at the wider side if there are any.
 
-    [B,inputs,h,w] -> [B,outputs,h,w]; deviation: of what the convolution gives at the start.
+    [B,inputs,h,w] -> [B,outputs,h,w]
     """
-    convolution = Conv(inputs, outputs)
-    convolution.deviation = deviation
     if inputs >= outputs:
-        return nn.Sequential(*(Block(inputs) for _ in range(blocks)), convolution)
-    return nn.Sequential(convolution, *(Block(outputs) for _ in range(blocks)))
+        return nn.Sequential(*(Block(inputs) for _ in range(blocks)), Conv(inputs, outputs))
+    return nn.Sequential(Conv(inputs, outputs), *(Block(outputs) for _ in range(blocks)))
 
 
 def logits(width: int, size: int, blocks: int) -> nn.Sequential:
@@ -153,9 +151,7 @@ class Generator(nn.Module):
             logits(width, size, blocks) if direct else branch(width, config.dim, blocks)
             for size in config.codebook[uniform:]
         )
-        # codes are noise when training starts, and enter as softly as a residual branch
-        ladders = (branch(config.dim, width, blocks, BRANCH) for _ in config.codebook)
-        self.ladder = nn.ModuleList(ladders)
+        self.ladder = nn.ModuleList(branch(config.dim, width, blocks) for _ in config.codebook)
         self.dec = nn.ModuleList(_dec(config))
 
     def embedding(self, layer: int, state: Tensor) -> Tensor:
