@@ -174,8 +174,13 @@ def _convolve(
 class Pieces:
     """Codes a layer piece by piece, and keeps memory for it from one to the next."""
 
-    def __init__(self, coder: Decoder | Encoder, context: CompiledContext, codes: Tensor) -> None:
-        """codes: [groups,P] int64, which a decoder fills in and an encoder reads or chooses."""
+    def __init__(
+        self, coder: Decoder | Encoder | None, context: CompiledContext, codes: Tensor
+    ) -> None:
+        """codes: [groups,P] int64, which a decoder fills in and an encoder reads or chooses.
+
+        Without a coder they are only chosen.
+        """
         if not codes.is_contiguous():
             raise ValueError("the codes are not contiguous")
         self.coder, self.context, self.codes = coder, context, codes
@@ -221,8 +226,11 @@ class Pieces:
         size = call("shared_of", step)
         if len(self.shared) < size:
             self.shared = _floats(size)
-        self.coder.room(step.n * step.groups)
-        call("code_step", step, self.coder.state, at(self.shared), torch.get_num_threads())
+        state = None
+        if self.coder is not None:
+            self.coder.room(step.n * step.groups)
+            state = self.coder.state
+        call("code_step", step, state, at(self.shared), torch.get_num_threads())
 
 
 def _others(codebook: Tensor) -> tuple[Tensor, Tensor]:

@@ -218,13 +218,16 @@ def batches(
 @torch.no_grad()
 def code(
     model: "Photo",
-    coder: compiled.Decoder | compiled.Encoder,
+    coder: compiled.Decoder | compiled.Encoder | None,
     codes: Sequence[Tensor],
     current: Tensor,
     latent: Tensor | None = None,
     thrift: float = 1.0,
 ) -> None:
-    """Code what `batches` names, by compiled kernels; a decoder fills `current` in."""
+    """Code what `batches` names, by compiled functions; a decoder fills `current` in.
+
+    Without a coder codes are only chosen.
+    """
     c, layer, vectors = model.config, len(codes), model.exact("vectors")
     context: kernels.CompiledContext = model.exact("kernels")[layer]
     (_, h, w), flat = current.shape, [each.flatten(1) for each in (*codes, current)]

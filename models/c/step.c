@@ -281,8 +281,8 @@ CLONED static int run_code(const Step *s, const Scratch *t, Coder *coder) {
         for (int64_t p = 0; p < s->n; p++)
             if ((uint64_t)s->codes[g * s->total + place(s, p)] >= (uint64_t)s->codebook)
                 return WRONG_CODE;
-    int wrong = code_some(s, t, coder);
-    if (!wrong) wrong = code_which(s, t, coder);
+    int wrong = coder ? code_some(s, t, coder) : FINE;
+    if (coder && !wrong) wrong = code_which(s, t, coder);
     if (wrong || !s->known) return wrong;
     if (s->size == 1) reveal(s, 1);
     else if (s->size == 4) reveal(s, 4);
@@ -320,7 +320,8 @@ static int choose_task(const void *s, void *shared, int64_t from, int64_t to) {
 /* How many floats code_step needs as scratch. */
 EXPORT int64_t shared_of(const Step *s) { return (s->n + BLOCK) * s->hidden + s->groups * s->n; }
 
-/* Code the step's groups at its positions: whether each is 0, then which the others are.
+/* Code the step's groups at its positions: whether each is 0, then which the others are. Without a
+ * coder codes are only chosen.
  *
  * An encoder needs room for 3 bytes for each of 2 n groups, and for what it holds. */
 EXPORT int code_step(const Step *s, Coder *coder, float *shared, int64_t threads) {
