@@ -176,26 +176,37 @@ def table(result: dict[str, Any]) -> str:
         )
     heads = ["layers", "bpp, static tables", "bpp, context models", "saved", "above the entropy"]
     pictures = result["pictures"]
-    about = f"Payloads of {pictures} pictures, the same codes under both."
-    for each in map(lambda found: Seconds(**found), result["seconds"]):
-        there, chosen, coder, alone, back, network = (
-            f"{value / pictures:.3f}"
-            for value in (
-                each.analyze, each.choose, each.code, each.pack, each.unpack, each.decode
-            )
-        )  # fmt: skip
-        whole = each.analyze + each.choose + each.code
-        adds, of_there = 100 * each.code / whole, 100 * each.pack / whole
-        of_back = 100 * each.unpack / (each.unpack + each.decode)
-        about += (
-            f" Seconds a picture with {each.layers} layers, {each.threads} thread(s): there, "
-            f"{there} of encoder network, {chosen} to choose the codes under the context models "
-            f"and {coder}, {adds:.0f} %, to code them; known codes would be coded in {alone}, "
-            f"{of_there:.0f} %, context models and all. "
-            f"Back, {back} of context models and range coder, {of_back:.0f} %, and {network} of "
-            "decoder network."
+    about = (
+        f"Payloads of {pictures} pictures, the same codes under both. Seconds a picture, encoding "
+        "and decoding; the entropy stage is context models, tables and range coder. Choosing runs "
+        "the context models too, so that coding adds little to it; for codes that are known they "
+        "run for the coder alone (there, alone)."
+    )
+    return f"{markdown(heads, rows)}\n\n{about}\n\n{times(result)}"
+
+
+def times(result: dict[str, Any]) -> str:
+    """A table of seconds a picture."""
+    rows = []
+    for s in map(lambda found: Seconds(**found), result["seconds"]):
+        there, back = s.analyze + s.choose + s.code, s.unpack + s.decode
+        stages = s.analyze, s.choose, s.code, s.pack, s.unpack, s.decode
+        shares = (
+            s.code / there,
+            s.pack / there,
+            s.unpack / back,
+            (s.pack + s.unpack) / (there + back),
         )
-    return f"{markdown(heads, rows)}\n\n{about}"
+        rows.append(
+            [f"{s.layers}, {s.threads}"]
+            + [f"{value / result['pictures']:.3f}" for value in stages]
+            + [f"{100 * share:.0f} %" for share in shares]
+        )
+    heads = [
+        "layers, threads", "encoder network", "choosing codes", "coding adds", "there, alone",
+        "back", "decoder network", "coding adds", "there, alone", "back", "both ways",
+    ]  # fmt: skip
+    return markdown(heads, rows)
 
 
 if __name__ == "__main__":
