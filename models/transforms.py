@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from hqcodec.errors import HqcodecError
 from hqcodec.models.exact import Conv, Residual, rectify, snap
 
 
@@ -40,6 +41,11 @@ class PhotoConfig:
     order: str = "lattices"  # of layer 1's scalars; or "checkerboard", "static" (no contexts)
     constrained: bool = True  # choose codes by distance + lambda * nats; else the nearest
     linear_start: bool = True  # principal components; else random transforms
+
+    def __post_init__(self) -> None:
+        """Refuse codebooks that leave nothing to tell apart when a code is not 0."""
+        if self.codebook < 3:
+            raise HqcodecError(f"codebook {self.codebook}; want 3 codes or more")
 
     @property
     def dim(self) -> int:

@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from hqcodec import entropy
+from hqcodec.errors import HqcodecError
 from hqcodec.models import photo, photo_loss
 from hqcodec.models.codebooks import grid_of, rows_of
 from hqcodec.models.photo import Photo
@@ -257,6 +258,11 @@ def test_lattices_halve_from_step_to_step_and_neighbours_come_first() -> None:
             ]
             before = [number[i, j] < n for i, j in near if 0 <= i < 16 and 0 <= j < 16]
             assert sum(before) >= 1
+
+
+def test_a_codebook_of_two_is_refused() -> None:
+    with pytest.raises(HqcodecError, match="codebook 2; want 3 codes or more"):
+        PhotoConfig(codebook=2)
 
 
 def test_quantizer_steps_shrink_by_the_ratio() -> None:
