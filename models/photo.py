@@ -69,8 +69,8 @@ class Photo(Model):
         """The exact twin of the submodule `name`, made on first use.
 
         Or "vectors": the codebooks [layer][kind] of it, [g,K,s], as the context models read them;
-        "looks": `Context.look` at those, [layer][kind] of [2,g,K,s]; "kernels": the
-        context models for compiled functions.
+        "looks": `Context.look` at those, [layer][kind] of [2,g,K,s]; "kernels": the context models
+        for compiled functions.
         """
         # torch's precision can be lowered at any time
         key = name if name != "contexts" or wide_enough() else "contexts in float64"
@@ -213,6 +213,7 @@ class Photo(Model):
 
     def unpack(self, payload: bytes, codes: Sequence[Tensor], current: Tensor) -> bool:
         """`Model.unpack`, likewise."""
-        if compiled.available():
-            photo_codes.code(self, compiled.Decoder(payload), codes, current)
-        return compiled.available()
+        if not compiled.available():
+            return False
+        photo_codes.code(self, compiled.Decoder(payload), codes, current)
+        return True

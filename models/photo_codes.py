@@ -131,8 +131,8 @@ def look_back(model: "Photo", codes: Sequence[Tensor], size: tuple[int, int]) ->
     context: Context = model.exact("contexts")[layer]
     rows = [rows_of(k[None]) for k in codes]
     y = sum(map(lookup, vectors, rows), start=vectors[0][0].new_zeros(()))
-    looks = zip(*model.exact("looks")[layer - 1], strict=True)
-    last = torch.stack([lookup(books, rows[-1]) for books in looks])
+    seen = zip(*model.exact("looks")[layer - 1], strict=True)
+    last = torch.stack([lookup(books, rows[-1]) for books in seen])
     now = (y * per_step(model.config, layer)).view(1, *size, -1)
     return Seen(context.trunk(now, last.view(2, 1, *size, -1)), y, rows[-1])
 
@@ -148,7 +148,7 @@ def parts(
 
     current: the layer's codes [groups,h,w].
     """
-    vectors, looks = model.exact("vectors")[layer], model.exact("looks")[layer]
+    vectors, seen = model.exact("vectors")[layer], model.exact("looks")[layer]
     _, h, w = current.shape
     known = zeros((2, h * w, context.strong.stop), np.float32)
     for number, step in enumerate(context.steps):
@@ -156,7 +156,7 @@ def parts(
         if not count(positions):
             continue
         book = vectors[step.kind][step.start : step.end]
-        look = looks[step.kind][:, step.start : step.end].contiguous()
+        look = seen[step.kind][:, step.start : step.end].contiguous()
         dims, rows = model.dims(step), model.rows(step)
         if step.kind == VECTORS and not step.start:
             trunk = context.trunk_of_vectors(trunk, known.view(2, 1, h, w, -1))

@@ -16,7 +16,6 @@ from hqcodec.models.codebooks import grid_of, rows_of
 from hqcodec.models.photo import Photo
 from hqcodec.models.photo_codes import pick, quantize
 from hqcodec.models.photo_start import entropy_constrained_kmeans, principal_components
-from hqcodec.models.steps import SCALARS, lattices, pieces, plan
 from hqcodec.models.transforms import PhotoConfig, tiled
 from photos import SMALL, pictures, small_photo
 
@@ -202,16 +201,6 @@ def test_tiled_drops_the_margin_of_a_local_map() -> None:
     torch.testing.assert_close(tiled(blur, x, 4, 1, (1, 1)), blur(x))
 
 
-@pytest.mark.parametrize("order", ["lattices", "checkerboard", "whole"])
-def test_every_code_is_coded_in_exactly_one_step(order: str) -> None:
-    seen = torch.zeros(2, 7, 15, dtype=torch.int64)
-    for step in plan(order, 3, 7, 2):
-        for group in range(step.start, step.end):
-            for where, _ in pieces(step.positions(3, 5), 4):
-                seen[step.kind, group, where] += 1
-    assert seen[0, :3].eq(1).all() and seen[1].eq(1).all() and not seen[0, 3:].any()
-
-
 def test_static_order_sees_nothing_and_nearest_choice_ignores_rate() -> None:
     torch.manual_seed(0)
     plain = Photo(replace(SMALL, order="static", constrained=False))
@@ -241,23 +230,6 @@ def test_thrift_buys_fewer_bits_for_more_error(model: Photo) -> None:
         error = (z - model.latent([codes])).square().sum()
         found.append((int((codes > 0).sum()), float(error)))
     assert found[0][0] > found[1][0] > found[2][0] and found[0][1] < found[1][1] < found[2][1]
-
-
-def test_lattices_halve_from_step_to_step_and_neighbours_come_first() -> None:
-    number = lattices(16, 16)
-    assert [int((number == n).sum()) for n in range(5)] == [16, 16, 32, 64, 128]
-    for n, step in enumerate(plan("lattices", 1, 2, 1)[:5]):
-        positions = torch.arange(256)[step.positions(16, 16)]
-        assert step.kind == SCALARS and bool((number.flatten()[positions] == n).all())
-        for place in positions.tolist() if n else ():
-            row, column = divmod(place, 16)
-            near = [
-                (row + down * step.dilation, column + right * step.dilation)
-                for down in (-1, 0, 1)
-                for right in (-1, 0, 1)
-            ]
-            before = [number[i, j] < n for i, j in near if 0 <= i < 16 and 0 <= j < 16]
-            assert sum(before) >= 1
 
 
 def test_a_codebook_of_two_is_refused() -> None:
