@@ -13,6 +13,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from hqcodec.errors import FormatError
@@ -20,6 +21,8 @@ from hqcodec.errors import FormatError
 NAME = "hqcodec.models._kernels"
 
 BYTES = 8  # that a step of an encoder may need besides 6 a code
+
+VECTORS = 2  # the widest kind that is tried
 
 enabled = True  # tests turn it off
 
@@ -49,7 +52,7 @@ class Step(ctypes.Structure):
         *((name, c_void_p) for name in ("codes", "latent", "sum")), ("dims", c_int64),
         *((name, c_void_p) for name in ("vectors", "norms", "look", "known")),
         *((name, c_int64) for name in ("look_stride", "known_stride", "known_rows")),
-        ("rate_lambda", c_float),
+        *((name, c_float) for name in ("middle_unit", "some_unit", "which_unit", "rate_lambda")),
     )  # fmt: skip
 
 
@@ -61,7 +64,8 @@ class View(ctypes.Structure):
         *((name, c_int64) for name in ("codebook", "layers")),
         *((name, c_void_p) for name in ("codes", "books", "looks", "own")),
         ("per_step", c_float), ("channels", c_int64), ("hidden", c_int64),
-        *((name, c_void_p) for name in ("weight", "bias", "sum", "odds", "features")),
+        *((name, c_void_p) for name in ("weight", "bias")), ("unit", c_float),
+        *((name, c_void_p) for name in ("sum", "odds", "features")),
     )  # fmt: skip
 
 
@@ -71,7 +75,7 @@ class Convolution(ctypes.Structure):
     _fields_ = (
         *((name, c_int64) for name in ("h", "w", "kernel", "dilation", "parts", "part")),
         ("x", c_void_p * 2), ("apart", c_int64), ("weight", c_void_p), ("bias", c_void_p),
-        *((name, c_int64) for name in ("channels", "hidden")), ("more", c_void_p),
+        ("unit", c_float), *((name, c_int64) for name in ("channels", "hidden")), ("more", c_void_p),
         *((name, c_int64) for name in ("n", "first")),
         *((name, c_void_p) for name in ("where", "out", "behind", "padded")),
     )  # fmt: skip
@@ -81,6 +85,7 @@ FUNCTIONS: dict[str, tuple[Any, Any]] = {  # name -> types of its arguments and 
     "start_decoder": ((POINTER(Coder),), None),
     "start_encoder": ((POINTER(Coder),), None),
     "finish_encoder": ((POINTER(Coder),), None),
+    "use_vectors": ((c_int64,), c_int64),
     "shared_of": ((POINTER(Step),), c_int64),
     "code_step": ((POINTER(Step), POINTER(Coder), c_void_p, c_int64), c_int),
     "view": ((POINTER(View), c_int64), c_int),
@@ -109,7 +114,10 @@ def library() -> ctypes.CDLL | None:
         same = all(getattr(found, name)() == ctypes.sizeof(kind) for name, kind in SIZES.items())
     except (OSError, AttributeError):
         return None
-    return found if same else None
+    if not same:
+        return None
+    found.use_vectors(VECTORS)
+    return found
 
 
 def available() -> bool:
@@ -160,15 +168,17 @@ class Encoder:
 
     def __init__(self) -> None:
         """Nothing is written yet."""
-        self._payload, self._bytes = bytearray(), ctypes.create_string_buffer(BYTES)
+        self._payload, self._bytes = bytearray(), np.empty(0, np.uint8)
         self.state = Coder()
         call("start_encoder", self.state)
 
     def room(self, codes: int) -> None:
         """Take what was written away, and make room for a step of so many codes."""
-        self._payload += self._bytes.raw[: self.state.at]
-        self._bytes = ctypes.create_string_buffer(6 * codes + 4 * self.state.held + BYTES)
-        self.state.bytes, self.state.at = ctypes.addressof(self._bytes), 0
+        self._payload += self._bytes[: self.state.at].tobytes()
+        needed = 6 * codes + 4 * self.state.held + BYTES
+        if len(self._bytes) < needed:
+            self._bytes = np.empty(needed, np.uint8)
+        self.state.bytes, self.state.at = self._bytes.ctypes.data, 0
 
     def finish(self) -> bytes:
         """The payload, without zeros at the end."""

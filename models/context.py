@@ -10,7 +10,6 @@ A step's codes are coded in two rounds: first whether each is 0, then those that
 so that the many probabilities of the second round have to be worked out for few of them.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -35,22 +34,6 @@ class Trunk(NamedTuple):
 
     features: Tensor | None = None  # [B*h*w,C]
     odds: Tensor | None = None  # [B*h*w,groups], of codes that are not 0
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some positions of a step, whose codes are coded together."""
-
-    number: int  # of the step
-    kind: int
-    where: Where  # flat positions [n]
-    beside: Tensor | None  # see `Context.beside`, [n,C]
-    trunk: Trunk
-    dims: slice
-    groups: slice
-    codebook: Tensor  # of those groups, [g,K,s]
-    look: Tensor  # `Context.look` at it, [2,g,K,s]
-    known: Tensor | None  # [2,P,d]: where that of the codes goes, if later steps see it
 
 
 class Context(Narrow):
@@ -112,6 +95,13 @@ class Context(Narrow):
         step = self.steps[number]
         before = 0 if step.kind == SCALARS else self.scalars
         return slice(before + step.start, before + step.end)
+
+    def dims(self, number: int) -> slice:
+        """Which of the layer's dimensions those groups hold."""
+        step = self.steps[number]
+        if step.kind == SCALARS:
+            return slice(step.start, step.end)
+        return slice(*(self.scalars + edge * self.size for edge in (step.start, step.end)))
 
     def look(self, x: Tensor) -> Tensor:
         """Values [...] in quantizer steps as the networks take them: signed, and sizes, [2,...]."""

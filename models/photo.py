@@ -22,14 +22,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hqcodec.models import compiled, kernels, photo_codes, photo_loss, photo_start
+from hqcodec.models import compiled, photo_codes, photo_loss, photo_start
 from hqcodec.models.base import Batch, Layer, Model
 from hqcodec.models.codebooks import Codebooks, grid_of, rows_of
 from hqcodec.models.context import Context
 from hqcodec.models.exact import exact_copy
 from hqcodec.models.narrow import fix, wide_enough
 from hqcodec.models.refine import refine
-from hqcodec.models.steps import SCALARS, Step, plan
+from hqcodec.models.steps import plan
 from hqcodec.models.transforms import Decoder, Encoder, PhotoConfig, reach, tiled
 
 TILE = 64  # positions a side that a transform sees at a time
@@ -86,7 +86,7 @@ class Photo(Model):
         if name == "looks":
             return photo_codes.looks(self)
         if name == "kernels":
-            return list(map(kernels.CompiledContext, self.exact("contexts")))
+            return photo_codes.compiled_contexts(self)
         return (fix if name == "contexts" else exact_copy)(getattr(self, name))
 
     @property
@@ -99,18 +99,6 @@ class Photo(Model):
         context = self.contexts[layer]
         assert isinstance(context, Context)
         return context
-
-    def dims(self, step: Step) -> slice:
-        """Which of the D dimensions a step's groups hold."""
-        if step.kind == SCALARS:
-            return slice(step.start, step.end)
-        vector, scalars = self.config.vector, self.config.scalars
-        return slice(scalars + step.start * vector, scalars + step.end * vector)
-
-    def rows(self, step: Step) -> slice:
-        """Which of a layer's groups a step codes."""
-        before = 0 if step.kind == SCALARS else self.config.scalars
-        return slice(before + step.start, before + step.end)
 
     def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """Rate-distortion Lagrangian of x [B,3,H,W], see photo_loss.py."""

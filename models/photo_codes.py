@@ -16,15 +16,13 @@ from torch.nn.functional import cross_entropy, softplus
 from hqcodec.models import compiled, kernels
 from hqcodec.models.base import Batch, Where, count, zeros
 from hqcodec.models.codebooks import lookup, named, rows_of
-from hqcodec.models.context import Context, Part, Trunk
+from hqcodec.models.context import Context, Trunk
 from hqcodec.models.exact import GRID, odds_frequencies, softmax_frequencies
 from hqcodec.models.steps import VECTORS, pieces
 from hqcodec.models.transforms import PhotoConfig
 
 if TYPE_CHECKING:
     from hqcodec.models.photo import Photo
-
-CHUNK = 2048  # positions whose codes are coded at a time: bounds memory
 
 
 def quantize(
@@ -41,7 +39,7 @@ def quantize(
     codes [P,groups] of the layer before, None if there is none; thrift: factor of lambda.
     """
     c, context = model.config, model.context(layer)
-    q, rate_lambda = c.quantizer_step(layer), thrift * c.rate_lambda(layer) * c.constrained
+    q = c.quantizer_step(layer)
     B, _, h, w = r.shape
     rows = rows_of(r)
     known = rows.new_zeros(2, len(rows), context.strong.stop)
@@ -63,19 +61,20 @@ def quantize(
         with torch.autocast(r.device.type, enabled=False):
             some = context.some_logits(number, features, trunk, before, where)
             asked = number, features, before, where
-            wanted = rows[where][:, model.dims(step)].reshape(len(features), len(book), -1)
-            k = pick(context, asked, some, wanted, book, rate_lambda)
+            dims = context.dims(number)
+            wanted = rows[where][:, dims].reshape(len(features), len(book), -1)
+            k = pick(context, asked, some, wanted, book, rate_lambda(model, layer, thrift))
             which = context.which_logits(number, features, k > 0, before, where)
             group, place = (k > 0).T.nonzero().T
             surprise = cross_entropy(which, k[place, group] - 1, reduction="none")
             here = softplus(torch.where(k > 0, -some, some)).sum(1).index_add(0, place, surprise)
             nats = nats.index_add(0, everything[where], here)
-        codes[where, model.rows(step)] = k
-        if model.dims(step).stop > context.strong.stop:  # no step that follows would see it
+        codes[where, context.groups(number)] = k
+        if dims.stop > context.strong.stop:  # no step that follows would see it
             continue
         known = known.clone()  # backward needs what it was
         for seen_of, look in zip(known, context.look(book / q), strict=True):
-            seen_of[where, model.dims(step)] = named(look, k)
+            seen_of[where, dims] = named(look, k)
     return codes, nats
 
 
@@ -137,34 +136,30 @@ def look_back(model: "Photo", codes: Sequence[Tensor], size: tuple[int, int]) ->
     return Seen(context.trunk(now, last.view(2, 1, *size, -1)), y, rows[-1])
 
 
-def parts(
-    model: "Photo",
-    context: Context | kernels.CompiledContext,
-    layer: int,
-    trunk: Trunk,
-    current: Tensor,
-) -> Iterator[Part]:
-    """The steps of a layer, piece by piece; `known` of each must be filled in before the next.
+class Part(NamedTuple):
+    """Some positions of a step, whose codes are coded together."""
 
-    current: the layer's codes [groups,h,w].
+    number: int  # of the step
+    where: Where  # flat positions [n]
+    beside: Tensor | None  # see `Context.beside`, [n,C]
+    trunk: Trunk
+
+
+def parts(context: Context, trunk: Trunk, known: Tensor) -> Iterator[Part]:
+    """The steps of a layer, piece by piece; known of each must be filled in before the next.
+
+    known: [2,1,h,w,D'], see `Context.beside`.
     """
-    vectors, seen = model.exact("vectors")[layer], model.exact("looks")[layer]
-    _, h, w = current.shape
-    known = zeros((2, h * w, context.strong.stop), np.float32)
+    size = known.shape[2], known.shape[3]
     for number, step in enumerate(context.steps):
-        positions = step.positions(h, w)
+        positions = step.positions(*size)
         if not count(positions):
             continue
-        book = vectors[step.kind][step.start : step.end]
-        look = seen[step.kind][:, step.start : step.end].contiguous()
-        dims, rows = model.dims(step), model.rows(step)
         if step.kind == VECTORS and not step.start:
-            trunk = context.trunk_of_vectors(trunk, known.view(2, 1, h, w, -1))
-        beside = context.beside(number, known.view(2, 1, h, w, -1), positions)
-        later = known[:, :, dims] if dims.stop <= context.strong.stop else None
-        for where, own in pieces(positions, CHUNK):
-            here = None if beside is None else beside[own]
-            yield Part(number, step.kind, where, here, trunk, dims, rows, book, look, later)
+            trunk = context.trunk_of_vectors(trunk, known)
+        beside = context.beside(number, known, positions)
+        for where, own in pieces(positions):
+            yield Part(number, where, None if beside is None else beside[own], trunk)
 
 
 @torch.no_grad()
@@ -180,39 +175,45 @@ def batches(
     latent: [D,h,w], if the codes are still to be chosen, under thrift * lambda: then they are
     written into `current` just before the batches that name them.
     """
-    c, layer = model.config, len(codes)
+    layer, (groups, h, w) = len(codes), current.shape
     context: Context = model.exact("contexts")[layer]
-    groups, h, w = current.shape
     flat, everything = current.view(groups, h * w), torch.arange(h * w)
-    seen = look_back(model, codes, (h, w))
+    seen, known = look_back(model, codes, (h, w)), zeros((2, h * w, context.strong.stop), np.float32)
     r = None if latent is None else rows_of(latent[None]).to(seen.y.dtype) - seen.y
-    rate_lambda = thrift * c.rate_lambda(layer) * c.constrained
-    for part in parts(model, context, layer, seen.trunk, current):
-        own = flat[part.groups]  # [g,P], of `current` itself
-        features = context.features(part.number, part.trunk, part.beside, part.where)
-        some = context.some_logits(part.number, features, part.trunk, seen.before, part.where)
-        asked = part.number, features, seen.before, part.where
+    for part in parts(context, seen.trunk, known.view(2, 1, h, w, -1)):
+        number, where, dims, rows = *part[:2], context.dims(part.number), context.groups(part.number)
+        step, own = context.steps[number], flat[rows]  # [g,P], of `current` itself
+        features = context.features(number, part.trunk, part.beside, where)
+        some = context.some_logits(number, features, part.trunk, seen.before, where)
+        asked = number, features, seen.before, where
         if r is not None:
-            wanted = r[part.where, part.dims].reshape(len(some), len(part.codebook), -1)
+            book = model.exact("vectors")[layer][step.kind][step.start : step.end]
+            wanted = r[where, dims].reshape(len(some), len(book), -1)
             with torch.autocast("cpu", enabled=False):
-                picked = pick(context, asked, some, wanted, part.codebook, rate_lambda)
-            own[:, part.where] = picked.T
-        start = part.groups.start * (h * w)
-        if isinstance(part.where, slice) and count(part.where) == h * w:
-            where: Where = slice(start, start + own.numel())
+                picked = pick(context, asked, some, wanted, book, rate_lambda(model, layer, thrift))
+            own[:, where] = picked.T
+        place, start = everything[where], rows.start * (h * w)
+        if count(where) == h * w:
+            named_places: Where = slice(start, start + own.numel())
         else:
-            rows = h * w * torch.arange(len(own))[:, None]
-            where = (start + rows + everything[part.where]).flatten()
-        yield Batch(where, odds_frequencies(some.T.flatten()))
-        more = own[:, part.where] > 0
+            named_places = (start + h * w * torch.arange(len(own))[:, None] + place).flatten()
+        yield Batch(named_places, odds_frequencies(some.T.flatten()))
+        more = own[:, where] > 0
         if bool(more.any()):
-            which = context.which_logits(part.number, features, more.T, seen.before, part.where)
-            place = more.flatten().nonzero()[:, 0]
-            place = place + start if isinstance(where, slice) else where[place]
-            yield Batch(place, softmax_frequencies(which), first=1)
-        if part.known is not None:
-            for known, look in zip(part.known, part.look, strict=True):
-                known[part.where] = named(look, own[:, part.where].T)
+            which = context.which_logits(number, features, more.T, seen.before, where)
+            chosen = (start + h * w * torch.arange(len(own))[:, None] + place)[more]
+            yield Batch(chosen, softmax_frequencies(which), first=1)
+        if dims.stop <= context.strong.stop:  # later steps see it
+            looks = model.exact("looks")[layer][step.kind][:, step.start : step.end]
+            for seen_of, look in zip(known, looks, strict=True):
+                seen_of[where, dims] = named(look, own[:, where].T)
+
+
+def compiled_contexts(model: "Photo") -> list[kernels.CompiledContext]:
+    """The context models for `code`, a layer each."""
+    looks = [list(map(kernels.whole, pair)) for pair in model.exact("looks")]
+    layers = zip(model.exact("contexts"), model.exact("vectors"), looks, strict=True)
+    return [kernels.CompiledContext(*layer) for layer in layers]
 
 
 @torch.no_grad()
@@ -228,20 +229,24 @@ def code(
 
     Without a coder codes are only chosen.
     """
-    c, layer, vectors = model.config, len(codes), model.exact("vectors")
-    context: kernels.CompiledContext = model.exact("kernels")[layer]
-    (_, h, w), flat = current.shape, [each.flatten(1) for each in (*codes, current)]
-    trunk, y, before, choice = Trunk(), None, flat[layer - 1] if layer else None, None
+    layer, (_, *size), vectors = len(codes), current.shape, model.exact("vectors")
+    contexts: list[kernels.CompiledContext] = model.exact("kernels")
+    context, coarser, choice = contexts[layer], None, None
+    flat = [each.flatten(1) for each in (*codes, current)]
     if layer and not context.alone:
-        looks, q = model.exact("looks")[layer - 1], per_step(c, layer)
+        looks, q = contexts[layer - 1].looks, per_step(model.config, layer)
         coarser = kernels.Coarser(flat[:layer], vectors[:layer], looks, q)
-        trunk, y = context.trunk(coarser, (h, w))
     if latent is not None:
         z = latent.flatten(1).float().contiguous()
-        choice = kernels.Choice(z, y, thrift * c.rate_lambda(layer) * c.constrained)
-    each = kernels.Pieces(coder, context, flat[layer])
-    for part in parts(model, context, layer, trunk, current):
-        each.code(part, before, choice)
+        if coarser is None and layer:
+            z = z - look_back(model, codes, (size[0], size[1])).y.T
+        choice = kernels.Choice(z.contiguous(), rate_lambda(model, layer, thrift))
+    kernels.code(coder, context, flat[layer], (size[0], size[1]), coarser, choice)
+
+
+def rate_lambda(model: "Photo", layer: int, thrift: float) -> float:
+    """What a nat costs."""
+    return thrift * model.config.rate_lambda(layer) * model.config.constrained
 
 
 def per_step(c: PhotoConfig, layer: int) -> float:

@@ -24,6 +24,7 @@ from hqcodec.models.base import Where, count
 
 SCALARS, VECTORS = 0, 1  # kinds
 LATTICES = 5
+CHUNK = 2048  # positions whose codes are coded at a time: bounds memory
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ def _positions(chosen: tuple[int, ...], h: int, w: int, batch: int) -> Tensor:
     return torch.isin(lattice, torch.tensor(chosen)).nonzero()[:, 0]
 
 
-def pieces(where: Where, size: int) -> Iterator[tuple[Where, slice]]:
-    """At most so many positions at a time, and which of all they are."""
-    for start in range(0, count(where), size):
-        part = slice(start, min(start + size, count(where)))
+def pieces(where: Where) -> Iterator[tuple[Where, slice]]:
+    """At most CHUNK positions at a time, and which of all they are."""
+    for start in range(0, count(where), CHUNK):
+        part = slice(start, min(start + CHUNK, count(where)))
         yield (part if isinstance(where, slice) else where[part]), part
 
 

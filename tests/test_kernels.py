@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hqcodec import entropy
 from hqcodec.errors import FormatError
-from hqcodec.models import compiled, kernels, photo_codes
+from hqcodec.models import compiled, kernels, steps
 from hqcodec.models.context import Context, Trunk
 from hqcodec.models.photo import Photo
 from photos import SMALL, pictures, small_photo
@@ -108,7 +108,7 @@ def test_so_they_are_for_models_of_any_shape(changes: dict[str, object]) -> None
 
 
 def test_a_layer_may_come_in_many_pieces(model: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photo_codes, "CHUNK", 7)
+    monkeypatch.setattr(steps, "CHUNK", 7)
     codes = random_codes(model, (100, 90))
     for layer, current in enumerate(codes):
         payload = entropy.pack_layer(model, codes[:layer], current)
@@ -128,7 +128,7 @@ def test_carries_run_through_words_that_were_held_back(
         finish(self, codes)
 
     monkeypatch.setattr(compiled.Encoder, "room", room)
-    monkeypatch.setattr(photo_codes, "CHUNK", 1)  # so that one looks often
+    monkeypatch.setattr(steps, "CHUNK", 1)  # so that one looks often
     codes = random_codes(model, (600, 400), zeros=0.1)
     assert model.pack([], codes[0]) == by_tensors(model, [], codes[0])
     assert max(held) > 0
@@ -194,12 +194,14 @@ def test_what_context_models_see_is_the_same(model: Photo) -> None:
     h, w = 9, 7
     for plain, quick in contexts(model):
         known = plain.look(torch.randn(1, h, w, plain.strong.stop) * 3)
+        numbers = kernels.whole(known)
         trunk = Trunk(torch.randn(h * w, 12).mul(32).round().div(32))
-        ours, theirs = (c.trunk_of_vectors(trunk, known).features for c in (quick, plain))
+        ours = quick.trunk_of_vectors(trunk, numbers).features
+        theirs = plain.trunk_of_vectors(trunk, known).features
         assert ours is not None and theirs is not None and torch.equal(ours, theirs)
         for number, step in enumerate(plain.steps):
             where = step.positions(h, w)
-            one, other = (c.beside(number, known, where) for c in (quick, plain))
+            one, other = quick.beside(number, numbers, where), plain.beside(number, known, where)
             assert (one is None) == (other is None)
             if one is not None and other is not None:
                 assert torch.equal(one, other)

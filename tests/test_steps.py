@@ -11,7 +11,7 @@ def test_every_code_is_coded_in_exactly_one_step(order: str) -> None:
     seen = torch.zeros(2, 7, 15, dtype=torch.int64)
     for step in plan(order, 3, 7, 2):
         for group in range(step.start, step.end):
-            for where, _ in pieces(step.positions(3, 5), 4):
+            for where, _ in pieces(step.positions(3, 5)):
                 seen[step.kind, group, where] += 1
     assert seen[0, :3].eq(1).all() and seen[1].eq(1).all() and not seen[0, 3:].any()
 

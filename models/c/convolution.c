@@ -1,5 +1,6 @@
 /* Convolutions of rows of channels, at some positions. */
 
+#include "product.h"
 #include "threads.h"
 
 enum { TILE = 32 };
@@ -7,38 +8,41 @@ enum { TILE = 32 };
 typedef struct {
     int64_t h, w, kernel, dilation;
     int64_t parts, part;       /* what is seen comes in so many parts of so many channels each */
-    const float *x[2];         /* [h*w,apart] */
+    const int16_t *x[2];       /* [h*w,apart] */
     int64_t apart;
-    const float *weight;       /* parts*part to hidden, kernel^2 taps */
+    const int16_t *weight;     /* parts*part to hidden, kernel^2 taps; see Weights */
     const float *bias;         /* [hidden] or NULL */
+    float unit;
     int64_t channels, hidden;  /* of the output, and padded */
     const float *more;         /* [h*w,channels], to be added, or NULL */
     int64_t n, first;          /* flat positions: first..first+n, or */
     const int64_t *where;      /* [n] */
     float *out;                /* [n,channels] */
     int64_t *behind;           /* [kernel^2], scratch */
-    float *padded;             /* [h+2*pad,w+2*pad,parts*part], scratch */
+    int16_t *padded;           /* [h+2*pad,w+2*pad,parts*part made even], scratch */
 } Convolution;
+
+INLINE int64_t even(const Convolution *v) { return (v->parts * v->part + 1) / 2 * 2; }
 
 /* What is seen, with zeros around it, and how far behind the first each tap reads of it. */
 static void surround(const Convolution *v) {
-    int64_t pad = v->kernel / 2 * v->dilation, wide = v->w + 2 * pad, C = v->parts * v->part;
-    memset(v->padded, 0, (v->h + 2 * pad) * wide * C * sizeof(float));
+    int64_t pad = v->kernel / 2 * v->dilation, wide = v->w + 2 * pad, C = even(v);
+    memset(v->padded, 0, (v->h + 2 * pad) * wide * C * sizeof *v->padded);
     for (int64_t p = 0; p < v->h * v->w; p++)
         for (int64_t i = 0; i < v->parts; i++)
             memcpy(v->padded + ((p / v->w + pad) * wide + p % v->w + pad) * C + i * v->part,
-                   v->x[i] + p * v->apart, v->part * sizeof(float));
+                   v->x[i] + p * v->apart, v->part * sizeof *v->padded);
     for (int64_t i = 0; i < v->kernel * v->kernel; i++)
         v->behind[i] = (i / v->kernel * wide + i % v->kernel) * v->dilation * C;
 }
 
 static int convolve_task(const void *about, void *shared, int64_t from, int64_t to) {
     const Convolution *v = about;
-    int64_t wide = v->w + 2 * (v->kernel / 2 * v->dilation), C = v->parts * v->part;
-    Weights weights = {v->weight, v->bias, C, v->kernel * v->kernel, v->behind};
+    int64_t wide = v->w + 2 * (v->kernel / 2 * v->dilation), C = even(v);
+    Weights weights = {v->weight, v->bias, v->unit, C / 2, v->kernel * v->kernel, v->behind};
     (void)shared;
     for (; from < to; from += TILE) {
-        const float *x[TILE];
+        const int16_t *x[TILE];
         int64_t count = to - from < TILE ? to - from : TILE;
         for (int64_t i = 0; i < TILE; i++) {
             int64_t p = from + (i < count ? i : count - 1);
@@ -49,7 +53,7 @@ static int convolve_task(const void *about, void *shared, int64_t from, int64_t 
         for (int64_t k = 0; k < v->hidden; k += LANES) { /* so that weights stay in the cache */
             for (int64_t i = 0; i < count; i += ROWS) {
                 float rows[ROWS * LANES];
-                product(rows, LANES, x + i, &weights, k, LANES);
+                product(rows, LANES, x + i, ROWS, &weights, k, LANES);
                 for (int64_t r = i; r < i + ROWS && r < count; r++) {
                     int64_t end = v->channels - k < LANES ? v->channels - k : LANES;
                     float *out = v->out + (from + r) * v->channels + k;

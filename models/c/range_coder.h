@@ -18,13 +18,13 @@ typedef struct {
     int64_t at, length;           /* in bytes */
 } Coder;
 
-static uint32_t next_word(Coder *c) {
+INLINE uint32_t next_word(Coder *c) {
     uint32_t word = 0; /* behind the payload lie zeros */
     for (int i = 0; i < 4 && c->at < c->length; i++) word |= (uint32_t)c->bytes[c->at++] << 8 * i;
     return word;
 }
 
-static void write_word(Coder *c, uint32_t word) {
+INLINE void write_word(Coder *c, uint32_t word) {
     for (int i = 0; i < 4; i++) c->bytes[c->at++] = (uint8_t)(word >> 8 * i);
 }
 
@@ -52,7 +52,7 @@ INLINE void take(Coder *c, uint64_t scale, uint32_t before, uint32_t probability
     c->point = c->point << 32 | next_word(c);
 }
 
-static void release(Coder *c, int carry) {
+INLINE void release(Coder *c, int carry) {
     write_word(c, (uint32_t)c->first + (uint32_t)carry);
     while (--c->held > 0) write_word(c, carry ? 0 : UINT32_MAX);
 }
