@@ -20,7 +20,8 @@ from hqcodec.errors import FormatError
 
 NAME = "hqcodec.models._kernels"
 
-BYTES = 8  # that a step of an encoder may need besides 6 a code
+BYTES = 16  # that an encoder may need besides 6 a code
+TAPS = 9  # of a convolution, at most
 
 VECTORS = 2  # the widest kind that is tried
 
@@ -37,27 +38,20 @@ class Coder(ctypes.Structure):
     )  # fmt: skip
 
 
-class Step(ctypes.Structure):
-    """Arguments of code_step; c/ says what they are."""
+class Convolution(ctypes.Structure):
+    """See c/layer.h."""
 
     _fields_ = (
-        *((name, c_int64) for name in ("mode", "n", "channels", "groups", "ways", "size")),
-        *((name, c_int64) for name in ("codebook", "total", "first")),
-        *((name, c_void_p) for name in ("where", "start", "trunk", "near")), ("hidden", c_int64),
-        *((name, c_void_p) for name in ("middle_weight", "middle_bias")),
-        *((name, c_void_p) for name in ("some_weight", "some_bias")), ("odds_stride", c_int64),
-        *((name, c_void_p) for name in ("odds", "before", "some_after")), ("padded", c_int64),
-        *((name, c_void_p) for name in ("which_weight", "which_bias", "which_after")),
-        *((name, c_void_p) for name in ("falls", "exponentials")), ("last", c_int64),
-        *((name, c_void_p) for name in ("codes", "latent", "sum")), ("dims", c_int64),
-        *((name, c_void_p) for name in ("vectors", "norms", "look", "known")),
-        *((name, c_int64) for name in ("look_stride", "known_stride", "known_rows")),
-        *((name, c_float) for name in ("middle_unit", "some_unit", "which_unit", "rate_lambda")),
+        *((name, c_int64) for name in ("kernel", "dilation", "parts", "part", "plane", "dim")),
+        ("weight", c_void_p), ("bias", c_void_p), ("unit", c_float),
+        *((name, c_int64) for name in ("channels", "hidden", "h", "w")),
+        ("x", c_void_p * 2), ("apart", c_int64), ("more", c_void_p), ("n", c_int64),
+        *((name, c_void_p) for name in ("where", "out", "padded")), ("behind", c_int64 * TAPS),
     )  # fmt: skip
 
 
 class View(ctypes.Structure):
-    """Arguments of view; c/ says what they are."""
+    """See c/layer.h."""
 
     _fields_ = (
         *((name, c_int64) for name in ("total", "scalars", "vectors", "size")),
@@ -69,15 +63,36 @@ class View(ctypes.Structure):
     )  # fmt: skip
 
 
-class Convolution(ctypes.Structure):
-    """Arguments of convolve; c/ says what they are."""
+class Step(ctypes.Structure):
+    """See c/layer.h."""
 
     _fields_ = (
-        *((name, c_int64) for name in ("h", "w", "kernel", "dilation", "parts", "part")),
-        ("x", c_void_p * 2), ("apart", c_int64), ("weight", c_void_p), ("bias", c_void_p),
-        ("unit", c_float), *((name, c_int64) for name in ("channels", "hidden")), ("more", c_void_p),
-        *((name, c_int64) for name in ("n", "first")),
-        *((name, c_void_p) for name in ("where", "out", "behind", "padded")),
+        *((name, c_int64) for name in ("channels", "groups", "ways", "size", "codebook")),
+        *((name, c_int64) for name in ("group", "dim")),
+        *((name, c_void_p) for name in ("here", "beside", "start")), ("hidden", c_int64),
+        *((name, c_void_p) for name in ("middle_weight", "middle_bias")),
+        *((name, c_void_p) for name in ("some_weight", "some_bias", "some_after")),
+        ("padded", c_int64),
+        *((name, c_void_p) for name in ("which_weight", "which_bias", "which_after")),
+        *((name, c_void_p) for name in ("falls", "exponentials")), ("last", c_int64),
+        *((name, c_void_p) for name in ("vectors", "norms", "look")), ("look_stride", c_int64),
+        *((name, c_float) for name in ("middle_unit", "some_unit", "which_unit")),
+        ("where", c_void_p), ("n", c_int64),
+        *((name, c_int64) for name in ("mode", "total", "first")),
+        *((name, c_void_p) for name in ("trunk", "near", "odds")), ("odds_stride", c_int64),
+        *((name, c_void_p) for name in ("before", "codes", "latent", "sum")), ("dims", c_int64),
+        ("known", c_void_p), ("known_stride", c_int64), ("known_rows", c_int64),
+        ("rate_lambda", c_float),
+    )  # fmt: skip
+
+
+class Layer(ctypes.Structure):
+    """See c/layer.h."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("mode", "h", "w", "groups", "dims", "chunk", "steps_count")),
+        *((name, c_void_p) for name in ("steps", "view", "past")), ("known_rows", c_int64),
+        *((name, c_void_p) for name in ("codes", "latent")), ("rate_lambda", c_float),
     )  # fmt: skip
 
 
@@ -86,14 +101,11 @@ FUNCTIONS: dict[str, tuple[Any, Any]] = {  # name -> types of its arguments and 
     "start_encoder": ((POINTER(Coder),), None),
     "finish_encoder": ((POINTER(Coder),), None),
     "use_vectors": ((c_int64,), c_int64),
-    "shared_of": ((POINTER(Step),), c_int64),
-    "code_step": ((POINTER(Step), POINTER(Coder), c_void_p, c_int64), c_int),
-    "view": ((POINTER(View), c_int64), c_int),
-    "convolve": ((POINTER(Convolution), c_int64), c_int),
+    "code_layer": ((POINTER(Layer), POINTER(Coder), c_int64), c_int),
 }
 SIZES = {
-    "size_of_coder": Coder, "size_of_step": Step, "size_of_view": View,
-    "size_of_convolution": Convolution,
+    "size_of_coder": Coder, "size_of_convolution": Convolution, "size_of_view": View,
+    "size_of_step": Step, "size_of_layer": Layer,
 }  # fmt: skip
 
 
@@ -159,31 +171,18 @@ class Decoder:
         self.state = Coder(bytes=ctypes.addressof(self._bytes), length=len(payload))
         call("start_decoder", self.state)
 
-    def room(self, codes: int) -> None:
-        """Nothing to do: see `Encoder.room`."""
-
 
 class Encoder:
-    """A range encoder."""
+    """A range encoder of a layer of so many codes."""
 
-    def __init__(self) -> None:
+    def __init__(self, codes: int) -> None:
         """Nothing is written yet."""
-        self._payload, self._bytes = bytearray(), np.empty(0, np.uint8)
-        self.state = Coder()
+        self._bytes = np.empty(6 * codes + BYTES, np.uint8)  # most of which is never touched
+        self.state = Coder(bytes=self._bytes.ctypes.data)
         call("start_encoder", self.state)
-
-    def room(self, codes: int) -> None:
-        """Take what was written away, and make room for a step of so many codes."""
-        self._payload += self._bytes[: self.state.at].tobytes()
-        needed = 6 * codes + 4 * self.state.held + BYTES
-        if len(self._bytes) < needed:
-            self._bytes = np.empty(needed, np.uint8)
-        self.state.bytes, self.state.at = self._bytes.ctypes.data, 0
 
     def finish(self) -> bytes:
         """The payload, without zeros at the end."""
-        self.room(0)
         if self.state.range != 2**64 - 1:  # or nothing was coded
             call("finish_encoder", self.state)
-        self.room(0)
-        return bytes(self._payload.rstrip(b"\0"))
+        return self._bytes[: self.state.at].tobytes().rstrip(b"\0")

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from torch import Tensor, nn
 import torch
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from hqcodec.models.narrow import FINEST, GRID, Conv, Linear

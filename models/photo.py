@@ -65,6 +65,10 @@ class Photo(Model):
         self._exact = {}
         return super().train(mode)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies make exact twins of their own, for compiled ones hold addresses."""
+        return self.__dict__ | {"_exact": {}}
+
     def exact(self, name: str) -> Any:
         """The exact twin of the submodule `name`, made on first use.
 
@@ -195,7 +199,7 @@ class Photo(Model):
         return self._pack(codes, current, analysis[0].cpu(), thrift)
 
     def _pack(self, codes: Sequence[Tensor], current: Tensor, *choice: Any) -> bytes:
-        encoder = compiled.Encoder()
+        encoder = compiled.Encoder(current.numel())
         photo_codes.code(self, encoder, codes, current, *choice)
         return encoder.finish()
 

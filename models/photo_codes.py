@@ -63,7 +63,7 @@ def quantize(
             asked = number, features, before, where
             dims = context.dims(number)
             wanted = rows[where][:, dims].reshape(len(features), len(book), -1)
-            k = pick(context, asked, some, wanted, book, rate_lambda(model, layer, thrift))
+            k = pick(context, asked, some, wanted, book, model.config.choice_lambda(layer, thrift))
             which = context.which_logits(number, features, k > 0, before, where)
             group, place = (k > 0).T.nonzero().T
             surprise = cross_entropy(which, k[place, group] - 1, reduction="none")
@@ -178,10 +178,17 @@ def batches(
     layer, (groups, h, w) = len(codes), current.shape
     context: Context = model.exact("contexts")[layer]
     flat, everything = current.view(groups, h * w), torch.arange(h * w)
-    seen, known = look_back(model, codes, (h, w)), zeros((2, h * w, context.strong.stop), np.float32)
+    seen, known = (
+        look_back(model, codes, (h, w)),
+        zeros((2, h * w, context.strong.stop), np.float32),
+    )
     r = None if latent is None else rows_of(latent[None]).to(seen.y.dtype) - seen.y
     for part in parts(context, seen.trunk, known.view(2, 1, h, w, -1)):
-        number, where, dims, rows = *part[:2], context.dims(part.number), context.groups(part.number)
+        number, where, dims, rows = (
+            *part[:2],
+            context.dims(part.number),
+            context.groups(part.number),
+        )
         step, own = context.steps[number], flat[rows]  # [g,P], of `current` itself
         features = context.features(number, part.trunk, part.beside, where)
         some = context.some_logits(number, features, part.trunk, seen.before, where)
@@ -190,7 +197,9 @@ def batches(
             book = model.exact("vectors")[layer][step.kind][step.start : step.end]
             wanted = r[where, dims].reshape(len(some), len(book), -1)
             with torch.autocast("cpu", enabled=False):
-                picked = pick(context, asked, some, wanted, book, rate_lambda(model, layer, thrift))
+                picked = pick(
+                    context, asked, some, wanted, book, model.config.choice_lambda(layer, thrift)
+                )
             own[:, where] = picked.T
         place, start = everything[where], rows.start * (h * w)
         if count(where) == h * w:
@@ -240,13 +249,8 @@ def code(
         z = latent.flatten(1).float().contiguous()
         if coarser is None and layer:
             z = z - look_back(model, codes, (size[0], size[1])).y.T
-        choice = kernels.Choice(z.contiguous(), rate_lambda(model, layer, thrift))
+        choice = kernels.Choice(z.contiguous(), model.config.choice_lambda(layer, thrift))
     kernels.code(coder, context, flat[layer], (size[0], size[1]), coarser, choice)
-
-
-def rate_lambda(model: "Photo", layer: int, thrift: float) -> float:
-    """What a nat costs."""
-    return thrift * model.config.rate_lambda(layer) * model.config.constrained
 
 
 def per_step(c: PhotoConfig, layer: int) -> float:

@@ -65,6 +65,10 @@ class PhotoConfig:
         """lambda_l: squared error (pixels 0..1, summed over a patch) that one nat is worth."""
         return self.rate_weight * self.quantizer_step(layer) ** 2
 
+    def choice_lambda(self, layer: int, thrift: float) -> float:
+        """By which codes are chosen: thrift * lambda_l, or 0 if they are the nearest."""
+        return thrift * self.rate_lambda(layer) * self.constrained
+
 
 def run(branch: nn.Sequential, h: Tensor) -> Tensor:
     """Apply the modules of a branch, a rectifier after each plain convolution."""

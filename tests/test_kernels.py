@@ -2,19 +2,18 @@
 
 import _ctypes
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
 import torch
+from constriction import stream
 from torch import Tensor
 
 from hqcodec import entropy
 from hqcodec.errors import FormatError
-from hqcodec.models import compiled, kernels, steps
-from hqcodec.models.context import Context, Trunk
+from hqcodec.models import compiled, steps
 from hqcodec.models.photo import Photo
 from photos import SMALL, pictures, small_photo
 from switches import without_compiled
@@ -92,8 +91,9 @@ def test_payloads_are_those_of_the_tables_and_decode_either_way(
         {"order": "checkerboard", "codebook": 3},
         {"codebook": 40, "vector": 3, "context": 20, "first_context": 33},
         {"scalars": 17, "vectors": 33, "strong": 17, "vector": 1, "codebook": 5},
+        {"codebook": 150},
     ],
-    ids=["no contexts", "checkerboard", "odd widths", "many groups"],
+    ids=["no contexts", "checkerboard", "odd widths", "many groups", "many codes"],
 )
 def test_so_they_are_for_models_of_any_shape(changes: dict[str, object]) -> None:
     model = Photo(replace(SMALL, **changes))  # type: ignore[arg-type]
@@ -107,6 +107,36 @@ def test_so_they_are_for_models_of_any_shape(changes: dict[str, object]) -> None
         assert torch.equal(entropy.unpack_layer(model, payload, codes[:layer], decoded), current)
 
 
+@pytest.mark.parametrize("kind", [0, 1, 2])
+def test_so_they_are_on_processors_of_every_kind(kind: int) -> None:
+    library = compiled.library()
+    assert library is not None
+    model = Photo(replace(SMALL, context=20, first_context=33)).eval()
+    codes = random_codes(model, (100, 70), zeros=0.5)
+    try:
+        used = library.use_vectors(kind)  # what there is here
+        assert 0 <= used <= kind
+        for layer, current in enumerate(codes):
+            payload = entropy.pack_layer(model, codes[:layer], current)
+            assert payload == by_tensors(model, codes[:layer], current)
+    finally:
+        library.use_vectors(compiled.VECTORS)
+
+
+def test_so_they_are_on_more_threads_than_there_are_processors(model: Photo) -> None:
+    codes, before = random_codes(model, (203, 190)), torch.get_num_threads()
+    try:
+        torch.set_num_threads(7)
+        for layer, current in enumerate(codes):
+            payload = entropy.pack_layer(model, codes[:layer], current)
+            assert payload == by_tensors(model, codes[:layer], current)
+            decoded = torch.zeros_like(current)
+            entropy.unpack_layer(model, payload, codes[:layer], decoded)
+            assert torch.equal(decoded, current)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_layer_may_come_in_many_pieces(model: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "CHUNK", 7)
     codes = random_codes(model, (100, 90))
@@ -117,24 +147,23 @@ def test_a_layer_may_come_in_many_pieces(model: Photo, monkeypatch: pytest.Monke
         assert torch.equal(entropy.unpack_layer(model, payload, codes[:layer], decoded), current)
 
 
-def test_carries_run_through_words_that_were_held_back(
-    model: Photo, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = []
-    finish = compiled.Encoder.room
-
-    def room(self: compiled.Encoder, codes: int) -> None:
-        held.append(self.state.held)
-        finish(self, codes)
-
-    monkeypatch.setattr(compiled.Encoder, "room", room)
-    monkeypatch.setattr(steps, "CHUNK", 1)  # so that one looks often
-    codes = random_codes(model, (600, 400), zeros=0.1)
+def test_carries_run_through_words_that_were_held_back(model: Photo) -> None:
+    codes, held = random_codes(model, (600, 400), zeros=0.1), 0
+    encoder = stream.queue.RangeEncoder()
+    tables = stream.model.Categorical(perfect=False)
+    for batch in model.tables([], codes[0]):
+        symbols = batch.symbols(codes[0]).to(torch.int32).numpy()
+        for symbol, row in zip(symbols, batch.frequencies.numpy(), strict=True):
+            encoder.encode(symbol[None], tables, row[None])
+            _, (lower, width) = encoder.pos()
+            held += lower + width > 2**64
+    assert held > 0
     assert model.pack([], codes[0]) == by_tensors(model, [], codes[0])
-    assert max(held) > 0
 
 
-def test_codes_are_chosen_as_by_tensors_but_for_ties(model: Photo) -> None:
+@pytest.mark.parametrize("order", ["lattices", "static"])
+def test_codes_are_chosen_as_by_tensors_but_for_ties(order: str) -> None:
+    model = small_photo() if order == "lattices" else Photo(replace(SMALL, order=order)).eval()
     x, codes, other = pictures(1, 400), list[Tensor](), 0
     z = model.analyze(x)
     for layer in range(SMALL.layers):
@@ -184,24 +213,3 @@ def test_codes_outside_of_their_codebook_are_refused(model: Photo, wrong: int) -
         bad[layer][2, 1, 1] = wrong
         with pytest.raises(ValueError, match="outside of their codebook"):
             model.pack(bad[:1], bad[1])
-
-
-def contexts(model: Photo) -> Iterator[tuple[Context, kernels.CompiledContext]]:
-    yield from zip(model.exact("contexts"), model.exact("kernels"), strict=True)
-
-
-def test_what_context_models_see_is_the_same(model: Photo) -> None:
-    h, w = 9, 7
-    for plain, quick in contexts(model):
-        known = plain.look(torch.randn(1, h, w, plain.strong.stop) * 3)
-        numbers = kernels.whole(known)
-        trunk = Trunk(torch.randn(h * w, 12).mul(32).round().div(32))
-        ours = quick.trunk_of_vectors(trunk, numbers).features
-        theirs = plain.trunk_of_vectors(trunk, known).features
-        assert ours is not None and theirs is not None and torch.equal(ours, theirs)
-        for number, step in enumerate(plain.steps):
-            where = step.positions(h, w)
-            one, other = quick.beside(number, numbers, where), plain.beside(number, known, where)
-            assert (one is None) == (other is None)
-            if one is not None and other is not None:
-                assert torch.equal(one, other)

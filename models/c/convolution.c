@@ -1,31 +1,14 @@
 /* Convolutions of rows of channels, at some positions. */
 
+#include "layer.h"
 #include "product.h"
-#include "threads.h"
 
 enum { TILE = 32 };
-
-typedef struct {
-    int64_t h, w, kernel, dilation;
-    int64_t parts, part;       /* what is seen comes in so many parts of so many channels each */
-    const int16_t *x[2];       /* [h*w,apart] */
-    int64_t apart;
-    const int16_t *weight;     /* parts*part to hidden, kernel^2 taps; see Weights */
-    const float *bias;         /* [hidden] or NULL */
-    float unit;
-    int64_t channels, hidden;  /* of the output, and padded */
-    const float *more;         /* [h*w,channels], to be added, or NULL */
-    int64_t n, first;          /* flat positions: first..first+n, or */
-    const int64_t *where;      /* [n] */
-    float *out;                /* [n,channels] */
-    int64_t *behind;           /* [kernel^2], scratch */
-    int16_t *padded;           /* [h+2*pad,w+2*pad,parts*part made even], scratch */
-} Convolution;
 
 INLINE int64_t even(const Convolution *v) { return (v->parts * v->part + 1) / 2 * 2; }
 
 /* What is seen, with zeros around it, and how far behind the first each tap reads of it. */
-static void surround(const Convolution *v) {
+static void surround(Convolution *v) {
     int64_t pad = v->kernel / 2 * v->dilation, wide = v->w + 2 * pad, C = even(v);
     memset(v->padded, 0, (v->h + 2 * pad) * wide * C * sizeof *v->padded);
     for (int64_t p = 0; p < v->h * v->w; p++)
@@ -36,17 +19,16 @@ static void surround(const Convolution *v) {
         v->behind[i] = (i / v->kernel * wide + i % v->kernel) * v->dilation * C;
 }
 
-static int convolve_task(const void *about, void *shared, int64_t from, int64_t to) {
+static int convolve_task(const void *about, int64_t from, int64_t to) {
     const Convolution *v = about;
     int64_t wide = v->w + 2 * (v->kernel / 2 * v->dilation), C = even(v);
     Weights weights = {v->weight, v->bias, v->unit, C / 2, v->kernel * v->kernel, v->behind};
-    (void)shared;
     for (; from < to; from += TILE) {
         const int16_t *x[TILE];
         int64_t count = to - from < TILE ? to - from : TILE;
         for (int64_t i = 0; i < TILE; i++) {
             int64_t p = from + (i < count ? i : count - 1);
-            p = v->where ? v->where[p] : v->first + p;
+            p = v->where ? v->where[p] : p;
             if ((uint64_t)p >= (uint64_t)(v->h * v->w)) return WRONG_CODE;
             x[i] = v->padded + (p / v->w * wide + p % v->w) * C;
         }
@@ -59,7 +41,7 @@ static int convolve_task(const void *about, void *shared, int64_t from, int64_t 
                     float *out = v->out + (from + r) * v->channels + k;
                     memcpy(out, rows + (r - i) * LANES, end * sizeof *out);
                     if (!v->more) continue;
-                    int64_t p = v->where ? v->where[from + r] : v->first + from + r;
+                    int64_t p = v->where ? v->where[from + r] : from + r;
                     for (int64_t l = 0; l < end; l++) out[l] += v->more[p * v->channels + k + l];
                 }
             }
@@ -68,10 +50,13 @@ static int convolve_task(const void *about, void *shared, int64_t from, int64_t 
     return FINE;
 }
 
-/* A convolution of odd kernel that keeps the size, with zeros around, at some positions. */
-EXPORT int convolve(const Convolution *v, int64_t threads) {
-    surround(v);
-    return spread(convolve_task, v, NULL, v->n, TILE, threads);
+int64_t padded_of(const Convolution *v) {
+    int64_t pad = v->kernel / 2 * v->dilation;
+    return (v->h + 2 * pad) * (v->w + 2 * pad) * even(v);
 }
 
-EXPORT int64_t size_of_convolution(void) { return sizeof(Convolution); }
+/* A convolution of odd kernel that keeps the size, with zeros around, at some positions. */
+int convolve(Convolution *v, Crew *crew) {
+    surround(v);
+    return spread(crew, convolve_task, v, v->n, TILE);
+}

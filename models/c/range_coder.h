@@ -28,20 +28,6 @@ INLINE void write_word(Coder *c, uint32_t word) {
     for (int i = 0; i < 4; i++) c->bytes[c->at++] = (uint8_t)(word >> 8 * i);
 }
 
-EXPORT void start_decoder(Coder *c) {
-    c->lower = 0;
-    c->range = UINT64_MAX;
-    c->at = 0;
-    c->point = (uint64_t)next_word(c) << 32;
-    c->point |= next_word(c);
-}
-
-EXPORT void start_encoder(Coder *c) {
-    c->lower = 0;
-    c->range = UINT64_MAX;
-    c->held = c->at = 0;
-}
-
 /* Take the symbol that has `probability` / 2^24 behind `before` / 2^24. */
 INLINE void take(Coder *c, uint64_t scale, uint32_t before, uint32_t probability) {
     c->lower += scale * before;
@@ -74,15 +60,6 @@ INLINE void put(Coder *c, uint32_t before, uint32_t probability) {
         c->held = 1;
         c->first = word;
     }
-}
-
-/* Write what is left, if anything was coded; needs room for held + 2 words. */
-EXPORT void finish_encoder(Coder *c) {
-    uint64_t point = c->lower + UINT32_MAX;
-    if (c->held) release(c, point < c->lower);
-    uint32_t word = (uint32_t)(point >> 32);
-    write_word(c, word);
-    if ((uint32_t)((c->lower + c->range) >> 32) == word) write_word(c, 0);
 }
 
 #endif

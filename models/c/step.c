@@ -1,206 +1,9 @@
-/* A step of a context model and its codes: probabilities, choice and range coding. */
+/* A step of a layer's codes: their choice, and range coding. */
 
 #include <math.h>
+#include <stdlib.h>
 
-#include "product.h"
-#include "range_coder.h"
-#include "threads.h"
-
-enum { LOGIT_GRID = 64, MIDDLE = 1024, EXP_BITS = 20 };  /* of exact.py */
-enum { DECODE, ENCODE, CHOOSE };                         /* modes of code_step */
-
-typedef struct {
-    /* positions, channels, groups of the step, codes of a group but 0, dimensions of a group, codes
-     * of a group, positions of the picture */
-    int64_t mode, n, channels, groups, ways, size, codebook, total;
-    int64_t first;               /* the first position, if `where` is NULL */
-    const int64_t *where;        /* [n] */
-    const float *start;          /* [channels] */
-    const float *trunk;          /* [total,channels] or NULL */
-    const float *near;           /* [n,channels] or NULL */
-    int64_t hidden;              /* channels, padded to whole LANES */
-    const int16_t *middle_weight; /* channels to hidden; such weights are laid out as Weights */
-    const float *middle_bias;
-    const int16_t *some_weight;  /* hidden to the groups, padded */
-    const float *some_bias;
-    int64_t odds_stride;         /* groups of the layer */
-    const float *odds;           /* [total,odds_stride] from the step's first group on, or NULL */
-    const int64_t *before;       /* [groups,total], codes of the layer before, or NULL */
-    const float *some_after;     /* [groups,codebook] */
-    int64_t padded;              /* ways, padded to whole LANES */
-    const int16_t *which_weight; /* hidden to padded, for each group */
-    const float *which_bias;     /* [groups,padded], far below all others in the padding */
-    const float *which_after;    /* [groups,codebook,padded] */
-    const int32_t *falls;        /* [2 * MIDDLE + 1], frequencies of code 0 */
-    const int32_t *exponentials; /* [last + 1], the last of which is 0 */
-    int64_t last;
-    int64_t *codes;              /* [groups,total] */
-    const float *latent;         /* CHOOSE: [dims,total], from the step's first dimension on */
-    const float *sum;            /* CHOOSE: [total,dims] likewise, of coarser layers, or NULL */
-    int64_t dims;
-    const float *vectors;        /* CHOOSE: [groups,size,padded], of codes but 0 */
-    const float *norms;          /* CHOOSE: [groups,padded], their squares, infinite in the padding */
-    /* What later steps see of these codes, or NULL: [2][groups,codebook,size], and where it goes,
-     * [2][total,known_rows] from the step's first dimension on. */
-    const int16_t *look;
-    int16_t *known;
-    int64_t look_stride, known_stride, known_rows; /* between the two of each */
-    float middle_unit, some_unit, which_unit, rate_lambda;
-} Step;
-
-/* Log odds that a code is not 0; at last the frequency of 0. */
-typedef union {
-    float odds;
-    int32_t none;
-} Some;
-
-/* How a code that is not 0 is coded, in 2^-24ths: what lies before it, and its probability. */
-typedef struct {
-    uint32_t before, probability;
-} Which;
-
-typedef struct {
-    Some *some;        /* [groups,n] */
-    Which *which;      /* [groups,n], of an encoder */
-    int16_t *features; /* [n,hidden] */
-    int64_t *list;     /* [n+1]; this and what follows are a thread's own */
-    float *rows;       /* [BLOCK,the widest] */
-    int16_t *entering; /* [BLOCK,hidden] */
-    int32_t *weights;  /* [padded] */
-} Scratch;
-
-INLINE int64_t place(const Step *s, int64_t p) { return s->where ? s->where[p] : s->first + p; }
-
-/* Log odds become frequencies of 0, as exact.py has them. */
-INLINE void settle(const Step *s, Some *some, int64_t count) {
-    for (int64_t i = 0; i < count; i++) {
-        float index = some[i].odds * LOGIT_GRID;
-        index = index < -MIDDLE ? -MIDDLE : index > MIDDLE ? MIDDLE : index;
-        some[i].none = (int32_t)((index + ROUNDER) - ROUNDER) + MIDDLE;
-    }
-    for (int64_t i = 0; i < count; i++) some[i].none = s->falls[some[i].none];
-}
-
-/* Features of a block of positions, and their log odds: see Context.features, some_logits.
- *
- * A block at a time, for rows of arrays [groups,..] may share a cache's few lines. */
-INLINE int look_at(const Step *s, const Scratch *t, int64_t from, int64_t count) {
-    int16_t *features = t->features + from * s->hidden;
-    int64_t width = (s->groups + LANES - 1) / LANES * LANES, pairs = (s->channels + 1) / 2;
-    for (int64_t i = 0; i < BLOCK; i++) {
-        float *row = t->rows + i * s->hidden;
-        int16_t *entering = t->entering + i * s->hidden;
-        int64_t p = from + (i < count ? i : count - 1), position = place(s, p);
-        if ((uint64_t)position >= (uint64_t)s->total) return WRONG_CODE;
-        memcpy(row, s->start, s->channels * sizeof *row);
-        for (int64_t c = 0; s->trunk && c < s->channels; c++)
-            row[c] += s->trunk[position * s->channels + c];
-        for (int64_t c = 0; s->near && c < s->channels; c++) row[c] += s->near[p * s->channels + c];
-        for (int64_t c = 0; c < s->channels; c++) entering[c] = rectified(row[c]);
-        for (int64_t c = s->channels; c < s->hidden; c++) entering[c] = 0;
-    }
-    Weights middle = {s->middle_weight, s->middle_bias, s->middle_unit, pairs, 1, NULL};
-    Weights last = {s->some_weight, s->some_bias, s->some_unit, pairs, 1, NULL};
-    products(t->rows, s->hidden, t->entering, s->hidden, &middle);
-    for (int64_t i = 0; i < BLOCK * s->hidden; i++) features[i] = rectified(t->rows[i]);
-    products(t->rows, width, features, s->hidden, &last);
-    for (int64_t i = 0; s->odds && i < count; i++) {
-        const float *odds = s->odds + place(s, from + i) * s->odds_stride;
-        for (int64_t g = 0; g < s->groups; g++) t->rows[i * width + g] += odds[g];
-    }
-    int64_t next = place(s, from + BLOCK < s->n ? from + BLOCK : from);
-    for (int64_t g = 0; g < s->groups; g++) {
-        float some[BLOCK];
-        for (int64_t i = 0; i < count; i++) some[i] = t->rows[i * width + g];
-        if (s->before) {
-            const int64_t *before = s->before + g * s->total;
-            const float *after = s->some_after + g * s->codebook;
-            PREFETCH(before + next);
-            PREFETCH(before + next + BLOCK / 2);
-            for (int64_t i = 0; i < count; i++) {
-                int64_t code = before[place(s, from + i)];
-                if ((uint64_t)code >= (uint64_t)s->codebook) return WRONG_CODE;
-                some[i] += after[code];
-            }
-        }
-        memcpy(t->some + g * s->n + from, some, count * sizeof *some);
-        if (s->mode != CHOOSE) settle(s, t->some + g * s->n + from, count);
-    }
-    return FINE;
-}
-
-/* Logits of codes 1..ways of group g at up to ROWS places of the step from list[at] on, of `count`
- * in all: into rows[ROWS,padded]. */
-INLINE void which_logits(const Step *s, const Scratch *t, int64_t g, int64_t at, int64_t count) {
-    const int16_t *x[ROWS];
-    int64_t pairs = (s->channels + 1) / 2, rows = count - at < ROWS ? count - at : ROWS;
-    for (int64_t i = 0; i < ROWS; i++)
-        x[i] = t->features + t->list[at + (i < rows ? i : 0)] * s->hidden;
-    Weights which = {s->which_weight + 2 * g * pairs * s->padded, s->which_bias + g * s->padded,
-                     s->which_unit, pairs, 1, NULL};
-    product(t->rows, s->padded, x, rows, &which, 0, s->padded);
-    for (int64_t i = 0; s->before && i < rows; i++) {
-        int64_t code = s->before[g * s->total + place(s, t->list[at + i])];
-        const float *after = s->which_after + (g * s->codebook + code) * s->padded;
-        float *row = t->rows + i * s->padded;
-        for (int64_t k = 0; k < s->padded; k++) row[k] += after[k];
-    }
-}
-
-INLINE float greatest(const float *x, int64_t padded) {
-    float most[LANES];
-    memcpy(most, x, sizeof most);
-    for (int64_t k = LANES; k < padded; k += LANES)
-        for (int i = 0; i < LANES; i++) most[i] = x[k + i] > most[i] ? x[k + i] : most[i];
-    for (int half = LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) most[i] = most[i + half] > most[i] ? most[i + half] : most[i];
-    return most[0];
-}
-
-/* Logits, of which `top` is the greatest, become weights of exact.py's softmax, whole numbers; their
- * sum. */
-INLINE int64_t weigh(const Step *s, const float *logits, float top, int32_t *weights) {
-    float last = (float)s->last;
-    int32_t sums[LANES] = {0};
-    int64_t sum = 0;
-    for (int64_t k = 0; k < s->padded; k++) {
-        float behind = (top - logits[k]) * LOGIT_GRID;
-        behind = behind < last ? behind : last;
-        weights[k] = (int32_t)((behind + ROUNDER) - ROUNDER);
-    }
-    for (int64_t k = 0; k < s->padded; k++) weights[k] = s->exponentials[weights[k]];
-    for (int64_t k = 0; k < s->padded; k += LANES)
-        for (int i = 0; i < LANES; i++) sums[i] += weights[k + i];
-    for (int i = 0; i < LANES; i++) sum += sums[i];
-    return sum;
-}
-
-/* Weights become frequencies, as in base.frequencies: each is one less than its 2^-24ths.
- *
- * A quotient is below 2^24, and its fraction a multiple of 1 / sum: where sum is at most 2^26, the
- * 2^-28 that a product with the reciprocal is off cannot carry it over a whole number behind which
- * it was moved by twice as much. */
-INLINE void share(const Step *s, int32_t *weights, int64_t sum) {
-    double available = (double)(TOTAL - (uint64_t)s->ways), total = (double)sum;
-    double factor = available / total;
-    int32_t given = 0;
-    if (sum <= 1 << 26)
-        for (int64_t k = 0; k < s->padded; k++)
-            weights[k] = (int32_t)((double)weights[k] * factor + 0x1p-27);
-    else
-        for (int64_t k = 0; k < s->padded; k++)
-            weights[k] = (int32_t)((double)weights[k] * available / total);
-    for (int64_t k = 0; k < s->padded; k++) given += weights[k];
-    weights[0] += (int32_t)available - given;
-}
-
-/* How a code but 0 is coded under frequencies. */
-INLINE Which which_of(const Step *s, const int32_t *frequencies, int64_t code) {
-    uint32_t before = 0;
-    for (int64_t k = 0; k < s->padded; k++)
-        before += k < code - 1 ? (uint32_t)frequencies[k] + 1 : 0;
-    return (Which){before, (uint32_t)frequencies[code - 1] + 1};
-}
+#include "tables.h"
 
 /* What a dimension of the step has left to quantize. */
 INLINE float rest(const Step *s, int64_t d, int64_t position) {
@@ -395,41 +198,43 @@ static Scratch scratch_of(const Step *s, float *shared) {
     return t;
 }
 
-static int look_task(const void *s, void *shared, int64_t from, int64_t to) {
-    Scratch t = scratch_of(s, shared);
-    int wrong = t.list ? run_look(s, &t, from, to) : NO_MEMORY;
+typedef struct {
+    const Step *step;
+    float *shared;
+} Job;
+
+enum { SHARE = 8, FEW = 2048 }; /* blocks of a thread's share; codes that are not worth one */
+
+static int look_task(const void *about, int64_t from, int64_t to) {
+    const Job *job = about;
+    Scratch t = scratch_of(job->step, job->shared);
+    int wrong = t.list ? run_look(job->step, &t, from, to) : NO_MEMORY;
     free(t.list);
     return wrong;
 }
 
-static int groups_task(const void *s, void *shared, int64_t from, int64_t to) {
-    Scratch t = scratch_of(s, shared);
-    int wrong = t.list ? run_groups(s, &t, from, to) : NO_MEMORY;
+static int groups_task(const void *about, int64_t from, int64_t to) {
+    const Job *job = about;
+    Scratch t = scratch_of(job->step, job->shared);
+    int wrong = t.list ? run_groups(job->step, &t, from, to) : NO_MEMORY;
     free(t.list);
     return wrong;
 }
 
-/* How many floats code_step needs as scratch. */
-EXPORT int64_t shared_of(const Step *s) { return (s->n + BLOCK) * s->hidden / 2 + 3 * s->groups * s->n; }
+int64_t shared_of(const Step *s) { return (s->n + BLOCK) * s->hidden / 2 + 3 * s->groups * s->n; }
 
 /* Code the step's groups at its positions: whether each is 0, then which the others are. Without a
  * coder codes are only chosen.
  *
  * An encoder needs room for 3 bytes for each of 2 n groups, and for what it holds. */
-EXPORT int code_step(const Step *s, Coder *coder, float *shared, int64_t threads) {
-    int wrong = spread(look_task, s, shared, s->n, BLOCK, threads);
-    if (!wrong && s->mode != DECODE) wrong = spread(groups_task, s, shared, s->groups, 1, threads);
+int code_step(const Step *s, Coder *coder, float *shared, Crew *crew) {
+    Job job = {s, shared};
+    int64_t few = s->n * s->groups < FEW ? s->groups : 1;
+    int wrong = spread(crew, look_task, &job, s->n, SHARE * BLOCK);
+    if (!wrong && s->mode != DECODE) wrong = spread(crew, groups_task, &job, s->groups, few);
     if (wrong) return wrong;
     Scratch t = scratch_of(s, shared);
     wrong = t.list ? run_code(s, &t, coder) : NO_MEMORY;
     free(t.list);
     return wrong;
 }
-
-/* So that the caller can see that it means the same by its structures. */
-EXPORT int64_t size_of_step(void) { return sizeof(Step); }
-
-EXPORT int64_t size_of_coder(void) { return sizeof(Coder); }
-
-/* So that it can be built as a module, which nobody imports. */
-EXPORT void *PyInit__kernels(void) { return NULL; }

@@ -1,25 +1,10 @@
 /* What a context model sees of coarser layers. */
 
 #include <math.h>
+#include <stdlib.h>
 
+#include "layer.h"
 #include "product.h"
-#include "threads.h"
-
-typedef struct {
-    int64_t total, scalars, vectors, size, codebook, layers;
-    const int64_t *const *codes;               /* [layers][scalars+vectors,total] */
-    const float *const *books;                 /* [2*layers]: [groups,codebook,size] of each kind */
-    const int16_t *const *looks;               /* [2]: [2,groups,codebook,size], see Context.look */
-    const float *own;                          /* [2,D] */
-    float per_step;
-    int64_t channels, hidden;                  /* of the trunk's features, and padded */
-    const int16_t *weight;                     /* 4*D to hidden; see Weights */
-    const float *bias;
-    float unit;
-    float *sum;                                /* [total,D] */
-    float *odds;                               /* [total,scalars+vectors] */
-    int16_t *features;                         /* [total,channels] */
-} View;
 
 /* The sum of the coarser layers, and what the trunk sees of the last one. */
 INLINE int gather(const View *v, int16_t *seen, int64_t from, int64_t end, int kind, int64_t size) {
@@ -101,18 +86,13 @@ CLONED static int run_view(const View *v, int64_t from, int64_t to, float *scrat
     return FINE;
 }
 
-static int view_task(const void *about, void *shared, int64_t from, int64_t to) {
+static int view_task(const void *about, int64_t from, int64_t to) {
     const View *v = about;
     int64_t D = v->scalars + v->vectors * v->size;
     float *scratch = malloc((D + BLOCK * (2 * D + v->hidden)) * sizeof *scratch);
     int wrong = scratch ? run_view(v, from, to, scratch) : NO_MEMORY;
-    (void)shared;
     free(scratch);
     return wrong;
 }
 
-EXPORT int view(const View *v, int64_t threads) {
-    return spread(view_task, v, NULL, v->total, BLOCK, threads);
-}
-
-EXPORT int64_t size_of_view(void) { return sizeof(View); }
+int view(const View *v, Crew *crew) { return spread(crew, view_task, v, v->total, 4 * BLOCK); }
