@@ -17,13 +17,14 @@ agree on every machine.
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from math import log
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hqcodec.models import compiled, photo_codes, photo_loss, photo_start
-from hqcodec.models.base import Batch, Layer, Model
+from hqcodec.models.base import Batch, Layer, Model, zeros
 from hqcodec.models.codebooks import Codebooks, grid_of, rows_of
 from hqcodec.models.context import Context
 from hqcodec.models.exact import exact_copy
@@ -70,12 +71,14 @@ class Photo(Model):
         return self.__dict__ | {"_exact": {}}
 
     def exact(self, name: str) -> Any:
-        """The exact twin of the submodule `name`, made on first use.
+        """The exact twin of the submodule `name`, made on first use, or anew while training.
 
         Or "vectors": the codebooks [layer][kind] of it, [g,K,s], as the context models read them;
         "looks": `Context.look` at those, [layer][kind] of [2,g,K,s]; "kernels": the context models
         for compiled functions.
         """
+        if self.training:
+            return self._make_exact(name)
         # torch's precision can be lowered at any time
         key = name if name != "contexts" or wide_enough() else "contexts in float64"
         if key not in self._exact:
@@ -139,13 +142,21 @@ class Photo(Model):
             return z
         return refine(self, x, z, layers or c.layers, effort)
 
+    @torch.no_grad()
     def quantized(self, z: Tensor, layers: int) -> tuple[Tensor, float]:
-        """The sum of the layers that z [B,D,h,w] is quantized to, and their nats in all."""
-        y, nats, before = torch.zeros_like(z), 0.0, None
+        """The sum of the layers that z [1,D,h,w] is quantized to, and the nats of its file."""
+        y, nats, codes = torch.zeros_like(z), 0.0, list[Tensor]()
         for layer in range(layers):
-            before, surprise = photo_codes.quantize(self, layer, z - y, y, before)
-            y = y + grid_of(self.codebooks.lookup(layer, before), (len(z), *z.shape[-2:]))
-            nats += float(surprise.sum())
+            current = zeros((self.layers[layer].groups, *z.shape[-2:]))
+            payload = self.choose_and_pack(z, codes, current)
+            if payload is None:
+                batches = self.choose_and_code(z, codes, current)
+                nats += sum(batch.bits(current) for batch in batches) * log(2)
+            else:
+                nats += 8 * len(payload) * log(2)
+            codes.append(current)
+            vectors = self.codebooks.lookup(layer, rows_of(current[None].to(z.device)))
+            y = y + grid_of(vectors, (1, *z.shape[-2:]))
         return y, nats
 
     @torch.no_grad()
