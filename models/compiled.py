@@ -1,9 +1,8 @@
 """The compiled part of the package, c/, if it was built, and its range coder.
 
-Without it everything works the same, by torch and `constriction`, and files are the same to the
-byte; decoding the codes of a photograph takes longer. What is compiled is what tensors are bad at:
-a few hundred thousand binary decisions and tables, each for a symbol of its own, and what leads up
-to them position by position.
+Without it everything works the same, by torch and `constriction`: codes become the same bytes, and
+bytes the same codes. What is compiled is what tensors are bad at: a few hundred thousand binary
+decisions and tables, each for a symbol of its own, and what leads up to them position by position.
 """
 
 import ctypes

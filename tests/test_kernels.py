@@ -13,7 +13,8 @@ from torch import Tensor
 
 from hqcodec import entropy
 from hqcodec.errors import FormatError
-from hqcodec.models import compiled, steps
+from hqcodec.models import compiled, kernels, steps
+from hqcodec.models.narrow import Conv, Linear
 from hqcodec.models.photo import Photo
 from photos import SMALL, pictures, small_photo
 from switches import without_compiled
@@ -105,6 +106,22 @@ def test_so_they_are_for_models_of_any_shape(changes: dict[str, object]) -> None
         assert payload == by_tensors(model, codes[:layer], current)
         decoded = torch.zeros_like(current)
         assert torch.equal(entropy.unpack_layer(model, payload, codes[:layer], decoded), current)
+
+
+def test_so_they_are_for_the_largest_weights_that_sums_leave_room_for() -> None:
+    model = Photo(SMALL)
+    for context in map(model.context, range(SMALL.layers)):
+        for layer in context.modules():
+            if isinstance(layer, Conv | Linear):
+                layer.weight.data[0] = 0
+                layer.weight.data[0].view(-1)[:2] = torch.tensor([63.7, -63.7])
+    codes, most = random_codes(model.eval(), (100, 70), zeros=0.5), 0
+    for layer, current in enumerate(codes):
+        payload = entropy.pack_layer(model, codes[:layer], current)
+        assert payload == by_tensors(model, codes[:layer], current)
+        contexts: list[kernels.CompiledContext] = model.exact("kernels")
+        most = max(most, *(int(each.weight.abs().max()) for each in contexts[layer].middle))
+    assert most > 2**13  # of the 2^15 there are
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2])
