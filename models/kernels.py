@@ -71,11 +71,10 @@ class CompiledContext:
         groups, some = map(context.groups, range(len(self.steps))), context.some
         bits = bits_of(some.weight)
         self.some = [panels(some.weight[g], some.bias[g], bits) for g in groups]
-        parts = [torch.split(x, ways) for x in (context.which.weight, context.which.bias)]
-        bits = bits_of(context.which.weight)
-        which = [panels(weight, bias, bits, fill=FAR) for weight, bias in zip(*parts, strict=True)]
-        self.which, self.which_unit = torch.stack([each.weight for each in which]), which[0].unit
-        self.which_bias = torch.stack([each.bias for each in which if each.bias is not None])
+        which, more = context.which, -ways % LANES
+        weight = pad(which.weight.view(-1, ways, which.in_features), (0, 0, 0, more))
+        self.which = panels(weight.flatten(0, 1), None, bits_of(which.weight))
+        self.which_bias = pad(which.bias.float().view(-1, ways), (0, more), value=FAR)
         self.near = list(map(panels_of, context.near))
         self.here = None if context.here is None else panels_of(context.here)
         self.loud = None if context.loud is None else panels_of(context.loud)
@@ -93,14 +92,15 @@ class CompiledContext:
         middle, look, (none, weights) = self.middle[step.kind], self.looks[step.kind], _tables()
         start, (vectors, norms) = self.context.groups(number).start, self.others[step.kind]
         later = dims.stop <= self.strong.stop  # whether later steps see it
+        first = start * norms.shape[1] // LANES  # panel
         template = Step(
             channels=self.start.shape[1], groups=some.channels, ways=self.codebook - 1,
             size=look.shape[3], codebook=self.codebook, group=start, dim=dims.start,
             start=at(self.start[number]), hidden=middle.outputs, middle_weight=at(middle.weight),
             middle_bias=at(middle.bias), middle_unit=middle.unit, some_weight=at(some.weight),
             some_bias=at(some.bias), some_unit=some.unit, padded=norms.shape[1],
-            which_weight=at(self.which[start]), which_bias=at(self.which_bias[start]),
-            which_unit=self.which_unit, falls=at(none), exponentials=at(weights),
+            which_weight=at(self.which.weight[first:]), which_bias=at(self.which_bias[start]),
+            which_unit=self.which.unit, falls=at(none), exponentials=at(weights),
             last=len(weights) - 1, vectors=at(vectors[step.start]), norms=at(norms[step.start]),
             look=at(look[0, step.start]), look_stride=look.stride(0) if later else 0,
         )  # fmt: skip

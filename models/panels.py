@@ -27,19 +27,14 @@ class Panels(NamedTuple):
         return self.weight.shape[0] * LANES
 
 
-def panels(
-    weight: Tensor, bias: Tensor | None, bits: int, dilation: int = 1, fill: float = 0.0
-) -> Panels:
-    """Of a weight [outputs,inputs] or [outputs,inputs,k,k], of multiples of 2^-bits.
-
-    fill: bias of outputs that are none.
-    """
+def panels(weight: Tensor, bias: Tensor | None, bits: int, dilation: int = 1) -> Panels:
+    """Of a weight [outputs,inputs] or [outputs,inputs,k,k], of multiples of 2^-bits."""
     (outputs, inputs), kernel = weight.shape[:2], weight.shape[2] if weight.dim() > 2 else 1
     whole = weight.double().mul(2.0**bits).reshape(outputs, inputs, -1).to(torch.int16)
     padded = pad(whole, (0, 0, 0, inputs % 2, 0, -outputs % LANES))
     pairs = padded.view(-1, LANES, (inputs + 1) // 2, 2, kernel**2)
     if bias is not None:
-        bias = pad(bias.float(), (0, -outputs % LANES), value=fill)
+        bias = pad(bias.float(), (0, -outputs % LANES))
     laid, unit = pairs.permute(0, 4, 2, 1, 3).contiguous(), 2.0**-bits / GRID
     return Panels(laid, bias, unit, outputs, kernel, dilation)
 

@@ -1,5 +1,6 @@
 """The command in a process of its own: imports, pipes and signals."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -40,6 +41,18 @@ def test_help_and_info_do_not_wait_for_torch() -> None:
     for args in (["--help"], ["info", "a.hqc"], ["models"]):
         done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, check=True)
         assert done.stderr == b"[]\n", args
+
+
+@pytest.mark.parametrize("chosen", [None, "7"])
+def test_threads_do_not_spin_for_long_unless_the_user_says_so(chosen: str | None) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"}
+    if chosen is not None:
+        environment["GOMP_SPINCOUNT"] = chosen
+    code = "import os, hqcodec.cli.main; print(os.environ['GOMP_SPINCOUNT'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, env=environment, text=True
+    )
+    assert done.stdout.strip() == (chosen or "10000")
 
 
 def test_a_closed_pipe_is_quiet() -> None:
