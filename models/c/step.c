@@ -110,23 +110,28 @@ INLINE int decode_some(const Step *s, const Scratch *t, Coder *coder) {
     return FINE;
 }
 
-INLINE int decode_which(const Step *s, const Scratch *t, Coder *coder) {
-    for (int64_t g = 0; g < s->groups; g++) {
-        int64_t *codes = s->codes + g * s->total;
-        for (int64_t at = 0, count = others(s, t, g); at < count; at++) {
-            if (at % ROWS == 0) which_logits(s, t, g, at, count);
-            const float *logits = t->rows + at % ROWS * s->padded;
-            share(s, t->weights, weigh(s, logits, greatest(logits, s->padded), t->weights));
-            uint64_t scale = coder->range >> PRECISION;
-            uint64_t quantile = (coder->point - coder->lower) / scale;
-            if (quantile >= TOTAL) return IMPOSSIBLE;
-            uint32_t before = 0;
-            int64_t k = 0;
-            while (quantile - before > (uint64_t)t->weights[k])
-                before += (uint32_t)t->weights[k++] + 1;
-            take(coder, scale, before, (uint32_t)t->weights[k] + 1);
-            codes[place(s, t->list[at])] = k + 1;
-        }
+/* Frequencies of all codes of group g that are not 0, into [count,padded]. */
+INLINE void tabulate(const Step *s, const Scratch *t, int64_t g, int32_t *tables) {
+    for (int64_t at = 0, count = others(s, t, g); at < count; at++, tables += s->padded) {
+        if (at % ROWS == 0) which_logits(s, t, g, at, count);
+        const float *logits = t->rows + at % ROWS * s->padded;
+        share(s, tables, weigh(s, logits, greatest(logits, s->padded), tables));
+    }
+}
+
+INLINE int decode_which(const Step *s, int64_t g, const int32_t *tables, Coder *coder) {
+    int64_t *codes = s->codes + g * s->total;
+    for (int64_t p = 0; p < s->n; p++) {
+        int64_t *code = codes + place(s, p), k = 0;
+        if (!*code) continue;
+        uint64_t scale = coder->range >> PRECISION;
+        uint64_t quantile = (coder->point - coder->lower) / scale;
+        if (quantile >= TOTAL) return IMPOSSIBLE;
+        uint32_t before = 0;
+        while (quantile - before > (uint64_t)tables[k]) before += (uint32_t)tables[k++] + 1;
+        take(coder, scale, before, (uint32_t)tables[k] + 1);
+        *code = k + 1;
+        tables += s->padded;
     }
     return FINE;
 }
@@ -154,32 +159,42 @@ CLONED static int run_look(const Step *s, const Scratch *t, int64_t from, int64_
     return wrong;
 }
 
-CLONED static int run_groups(const Step *s, const Scratch *t, int64_t from, int64_t to) {
-    int wrong = FINE;
-    for (int64_t g = from; g < to && !wrong; g++) {
-        if (s->mode == ENCODE) {
-            wrong = prepare(s, t, g);
-        } else {
-            choose(s, t, g);
-            settle(s, t->some + g * s->n, s->n);
-        }
+/* A group's share of what comes before coding, or in a decoder between its two rounds. */
+CLONED static int run_group(const Step *s, const Scratch *t, int64_t g) {
+    if (s->mode == ENCODE) return prepare(s, t, g);
+    if (s->mode == DECODE) {
+        tabulate(s, t, g, t->tables + t->offsets[g] * s->padded);
+    } else {
+        choose(s, t, g);
+        settle(s, t->some + g * s->n, s->n);
     }
-    return wrong;
+    return FINE;
 }
 
-CLONED static int run_code(const Step *s, const Scratch *t, Coder *coder) {
-    int wrong = FINE;
-    if (s->mode == DECODE) {
-        wrong = decode_some(s, t, coder);
-        if (!wrong) wrong = decode_which(s, t, coder);
-    } else if (coder) {
-        encode(s, t, coder);
-    }
-    if (wrong || !s->known) return wrong;
+CLONED static void run_encode(const Step *s, const Scratch *t, Coder *coder) { encode(s, t, coder); }
+
+CLONED static int run_some(const Step *s, const Scratch *t, Coder *coder) {
+    return decode_some(s, t, coder);
+}
+
+CLONED static int run_which(const Step *s, const Scratch *t, int64_t g, Coder *coder) {
+    return decode_which(s, g, t->tables + t->offsets[g] * s->padded, coder);
+}
+
+CLONED static void run_reveal(const Step *s) {
     if (s->size == 1) reveal(s, 1);
     else if (s->size == 4) reveal(s, 4);
     else reveal(s, s->size);
-    return FINE;
+}
+
+/* What `tables` and `which` share the memory of, in floats. */
+static int64_t tables_of(const Step *s) {
+    int64_t which = 2 * s->groups * s->n, tables = s->n * s->padded;
+    return which > tables ? which : tables;
+}
+
+int64_t shared_of(const Step *s) {
+    return s->groups * s->n + tables_of(s) + (s->n + BLOCK) * s->hidden / 2;
 }
 
 /* What a thread has of its own, beside what all share; `list` is to be freed, NULL if there is no
@@ -188,8 +203,9 @@ static Scratch scratch_of(const Step *s, float *shared) {
     int64_t widest = s->groups + LANES;
     widest = widest > s->padded ? widest : s->padded;
     widest = widest > s->hidden ? widest : s->hidden;
-    Which *which = (Which *)(shared + s->groups * s->n);
-    Scratch t = {(Some *)shared, which, (int16_t *)(which + s->groups * s->n), NULL, NULL, NULL, NULL};
+    float *tables = shared + s->groups * s->n;
+    Scratch t = {.some = (Some *)shared, .which = (Which *)tables, .tables = (int32_t *)tables};
+    t.features = (int16_t *)(tables + tables_of(s));
     t.list = malloc((s->n + 1) * sizeof *t.list + BLOCK * widest * sizeof *t.rows +
                     s->padded * sizeof *t.weights + BLOCK * s->hidden * sizeof *t.entering);
     t.rows = (float *)(t.list + s->n + 1);
@@ -198,9 +214,12 @@ static Scratch scratch_of(const Step *s, float *shared) {
     return t;
 }
 
+/* `offsets`: of a decoder, where the tables of each group begin; they are those of groups from
+ * `first` on. */
 typedef struct {
     const Step *step;
     float *shared;
+    int64_t *offsets, first;
 } Job;
 
 enum { SHARE = 8, FEW = 2048 }; /* blocks of a thread's share; codes that are not worth one */
@@ -216,25 +235,50 @@ static int look_task(const void *about, int64_t from, int64_t to) {
 static int groups_task(const void *about, int64_t from, int64_t to) {
     const Job *job = about;
     Scratch t = scratch_of(job->step, job->shared);
-    int wrong = t.list ? run_groups(job->step, &t, from, to) : NO_MEMORY;
+    int wrong = t.list ? FINE : NO_MEMORY;
+    t.offsets = job->offsets;
+    for (int64_t i = from; i < to && !wrong; i++) wrong = run_group(job->step, &t, job->first + i);
     free(t.list);
     return wrong;
 }
 
-int64_t shared_of(const Step *s) { return (s->n + BLOCK) * s->hidden / 2 + 3 * s->groups * s->n; }
+/* For so many groups from the first of the job on. */
+static int for_groups(const Job *job, int64_t count, Crew *crew) {
+    int64_t few = job->step->n * job->step->groups < FEW ? count : 1;
+    return spread(crew, groups_task, job, count, few > 0 ? few : 1);
+}
+
+/* Decode the step's codes; tables are made for as many groups at a time as there is room for. */
+static int decode(Job *job, Scratch *t, Coder *coder, Crew *crew) {
+    const Step *s = job->step;
+    int64_t room = tables_of(s) / s->padded;
+    int wrong = run_some(s, t, coder);
+    t->offsets = job->offsets;
+    for (int64_t g = 0, end = 0; g < s->groups && !wrong; g = end) {
+        int64_t rows = 0, more;
+        while (end < s->groups && rows + (more = others(s, t, end)) <= room) {
+            t->offsets[end++] = rows;
+            rows += more;
+        }
+        job->first = g;
+        wrong = for_groups(job, end - g, crew);
+        for (int64_t i = g; i < end && !wrong; i++) wrong = run_which(s, t, i, coder);
+    }
+    return wrong;
+}
 
 /* Code the step's groups at its positions: whether each is 0, then which the others are. Without a
- * coder codes are only chosen.
- *
- * An encoder needs room for 3 bytes for each of 2 n groups, and for what it holds. */
+ * coder codes are only chosen. */
 int code_step(const Step *s, Coder *coder, float *shared, Crew *crew) {
-    Job job = {s, shared};
-    int64_t few = s->n * s->groups < FEW ? s->groups : 1;
-    int wrong = spread(crew, look_task, &job, s->n, SHARE * BLOCK);
-    if (!wrong && s->mode != DECODE) wrong = spread(crew, groups_task, &job, s->groups, few);
-    if (wrong) return wrong;
     Scratch t = scratch_of(s, shared);
-    wrong = t.list ? run_code(s, &t, coder) : NO_MEMORY;
+    Job job = {s, shared, malloc(s->groups * sizeof *job.offsets), 0};
+    int wrong = t.list && job.offsets ? FINE : NO_MEMORY;
+    if (!wrong) wrong = spread(crew, look_task, &job, s->n, SHARE * BLOCK);
+    if (!wrong && s->mode == DECODE) wrong = decode(&job, &t, coder, crew);
+    if (!wrong && s->mode != DECODE) wrong = for_groups(&job, s->groups, crew);
+    if (!wrong && s->mode != DECODE && coder) run_encode(s, &t, coder);
+    if (!wrong && s->known) run_reveal(s);
+    free(job.offsets);
     free(t.list);
     return wrong;
 }

@@ -21,7 +21,9 @@ typedef struct {
 
 typedef struct {
     Some *some;        /* [groups,n] */
-    Which *which;      /* [groups,n], of an encoder */
+    Which *which;      /* [groups,n], of an encoder, or */
+    int32_t *tables;   /* [..,padded], frequencies of codes but 0, of a decoder, */
+    int64_t *offsets;  /* [groups], and in which row those of each group begin */
     int16_t *features; /* [n,hidden] */
     int64_t *list;     /* [n+1]; this and what follows are a thread's own */
     float *rows;       /* [BLOCK,the widest] */
