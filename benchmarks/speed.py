@@ -28,7 +28,7 @@ README = Path("README.md")
 BLOCK = "speed"
 SIZES = ((768, 512), (2048, 1536), (4000, 3000))  # pixels
 HQCODEC = (sys.executable, "-c", "from hqcodec.cli.main import main; main()")
-START = (sys.executable, "-c", "import sys, hqcodec; hqcodec.load(sys.argv[1])")
+START = (sys.executable, "-c", "import os, sys, hqcodec; hqcodec.load(sys.argv[1]); os._exit(0)")
 
 
 def measure(command: tuple[str, ...], runs: int = 3) -> tuple[float, float]:
