@@ -59,17 +59,18 @@ def test_only_the_latents_differ_between_the_compared_models(name: str) -> None:
 
 
 def test_every_bound_is_in_the_json_and_in_the_tables(result: Result) -> None:
-    assert [r["group"] for r in result["records"]] == ["depth"] * 12 + ["bias"] * 4
+    assert [r["group"] for r in result["records"]] == ["depth"] * 12 + ["bias"] * 8
     for r in result["records"]:
         assert r["weighted"] >= r["elbo"] and len(r["kl"]) == len(r["model"]["units"])
         assert ("bias" in r) == (r["method"] == "HD-VAE")
+        assert ("bias_error" in r) == (r["group"] == "bias")
         assert ("adjusted" in r) == (r["method"] == "HD-VAE" and len(r["kl"]) == 1)
         if "adjusted" in r:
             assert r["relaxed"] - r["adjusted"] == pytest.approx(r["lipschitz_gap"], abs=1e-3)
             assert r["lipschitz_gap"] >= 0
     text = hd_vae_report.table(result)
     assert sum(line.startswith(("| MNIST | ", "| Omniglot | ")) for line in text.split("\n")) == 8
-    assert "| 96 |" in text and "2 steps of 4 pictures" in text
+    assert "| 2, 96 |" in text and "| 6, 12 |" in text and "2 steps of 4 pictures" in text
     assert f"{result['records'][5]['weighted']:.2f}" in text
 
 

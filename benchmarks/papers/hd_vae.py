@@ -18,7 +18,7 @@ import typer
 
 from hqcodec.benchmarks.papers import binary_pictures
 from hqcodec.benchmarks.papers.binary_pictures import Bits
-from hqcodec.benchmarks.papers.hd_vae_measure import judge
+from hqcodec.benchmarks.papers.hd_vae_measure import judge, judge_bias
 from hqcodec.benchmarks.papers.options import check_groups, choose
 from hqcodec.benchmarks.papers.runner import Sources, Variant, record, train_variant
 from hqcodec.benchmarks.results import SCHEMA, Result, environment, write_result
@@ -33,8 +33,11 @@ GROUPS = {
 METHODS = {"categorical": "HD-VAE", "gaussian": "Gaussian"}
 UNITS = {1: (16,), 2: (8, 16), 3: (4, 8, 16)}  # table 2, coarse to fine
 CLASSES = {1: (256,), 2: (64, 256), 3: (16, 64, 256)}
-BIAS_UNITS = (4, 8), (8, 16), (16, 32), (32, 64)  # N = 12, 24, 48, 96; the paper's last is 98
-BIAS_CLASSES = 256, 256
+BIAS_UNITS = {  # L -> units of N = 12, 24, 48, 96; the paper's last is 98
+    2: ((4, 8), (8, 16), (16, 32), (32, 64)),
+    6: ((2,) * 6, (4,) * 6, (8,) * 6, (16,) * 6),
+}
+BIAS_CLASSES = 256
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Size:
     network: dict[str, Any]  # what differs from the paper's
     bias: dict[str, Any]  # what the bias is measured with instead
     pictures: int  # for testing
+    wide: int  # for measuring the bias, which is a small difference
     samples: int  # S of L_S
     seeds: int
 
@@ -61,10 +65,12 @@ TINY: dict[str, Any] = {"width": 4, "blocks": 1}
 # Short trainings take a higher rate, no dropout, for they do not overfit, and a warmer end; chosen
 # by trials of 1,000 steps on MNIST with one layer, the rate for both methods.
 SIZES = {
-    "smoke": Size(2, 4, 2e-3, TINY, {}, pictures=6, samples=2, seeds=1),
-    "small": Size(1000, 128, 6e-2, NARROW, COLD, pictures=400, samples=1000, seeds=1),
-    "medium": Size(20_000, 128, 2e-3, {"blocks": 2}, {}, pictures=2000, samples=200, seeds=2),
-    "full": Size(400_000, 128, 2e-3, {}, {}, pictures=10_000, samples=1000, seeds=2),
+    "smoke": Size(2, 4, 2e-3, TINY, {}, pictures=6, wide=8, samples=2, seeds=1),
+    "small": Size(1000, 128, 6e-2, NARROW, COLD, pictures=400, wide=2000, samples=1000, seeds=1),
+    "medium": Size(
+        20_000, 128, 2e-3, {"blocks": 2}, {}, pictures=2000, wide=2000, samples=200, seeds=2
+    ),
+    "full": Size(400_000, 128, 2e-3, {}, {}, pictures=10_000, wide=10_000, samples=1000, seeds=2),
 }
 
 
@@ -81,10 +87,17 @@ def variants(size: Size) -> Iterator[tuple[str, Variant]]:
             name = f"{pictures}-{layers}-{latent}"
             made = variant(size, "depth", name, f"{pictures}, L = {layers}", model)
             yield pictures, replace(made, seed=seed)
-        for units in BIAS_UNITS:
-            model = {"latent": "categorical", "units": units, "classes": BIAS_CLASSES, **size.bias}
-            made = variant(size, "bias", f"bias-{sum(units)}", f"N = {sum(units)}", model)
+        for layers, units in ((layers, u) for layers, all_of in BIAS_UNITS.items() for u in all_of):
+            classes = (BIAS_CLASSES,) * layers
+            model = {"latent": "categorical", "units": units, "classes": classes, **size.bias}
+            name = f"bias-{layers}-{sum(units)}"
+            made = variant(size, "bias", name, bias_setting(layers, units), model)
             yield "mnist", replace(made, seed=seed)
+
+
+def bias_setting(layers: int, units: tuple[int, ...]) -> str:
+    """How a model whose bias is measured is called."""
+    return f"L = {layers}, N = {sum(units)}"
 
 
 def variant(size: Size, group: str, name: str, setting: str, model: dict[str, Any]) -> Variant:
@@ -126,12 +139,13 @@ def hd_vae(
         "mnist": lambda: binary_pictures.mnist(mnist),
         "omniglot": lambda: binary_pictures.omniglot(omniglot),
     }
-    sources, tests, counts = {}, {}, {}
+    sources, tests, counts, wide = {}, {}, {}, {}
     for name, parts in read.items():
         train, test = parts()
         data = binary_pictures.save(train, runs / PAPER / f"{name}.npy")
         sources[name] = Sources(data, data, runs / PAPER / size, 0)
         tests[name] = binary_pictures.spaced(test, chosen.pictures)
+        wide[name] = binary_pictures.spaced(test, chosen.wide)
         counts[name] = {"train": len(train), "test": len(tests[name])}
     result: Result = {
         "schema": SCHEMA,
@@ -141,6 +155,7 @@ def hd_vae(
         **environment(torch.get_num_threads()),
         "pictures": counts,
         "samples": chosen.samples,
+        "wide": chosen.wide,
         "records": [],
     }
     for name, each in variants(chosen):
@@ -148,6 +163,8 @@ def hd_vae(
             continue
         out_folder = train_variant(each, sources[name], typer.echo)
         figures = judge(out_folder / each.run().file, tests[name], chosen.samples)
+        if each.group == "bias":
+            figures |= judge_bias(out_folder / each.run().file, wide[name])
         entry = record(each, out_folder, figures) | {"data": name}
         result["records"].append(entry)
         typer.echo(

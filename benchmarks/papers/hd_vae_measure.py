@@ -20,6 +20,8 @@ from hqcodec.models.hd_vae_bounds import (
 
 BATCH = 50  # pictures at a time
 TEMPERATURE = 0.1  # of the relaxed bound, as in table 4
+SAMPLES = 10  # of the bias, at most
+BIAS = "bias.json"  # in the folder of a run
 
 
 def measure(model: HDVAE, x: Tensor, samples: int) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def measure(model: HDVAE, x: Tensor, samples: int) -> dict[str, Any]:
         weights = log_weights(model, batch, samples)
         found = {"elbo": weights.mean(0), "weighted": importance_weighted(weights)}
         if model.layers:
-            found["bias"] = relaxation_bias(model, batch, TEMPERATURE, min(samples, 10))[None]
+            found["bias"] = relaxation_bias(model, batch, TEMPERATURE, min(samples, SAMPLES))[None]
         if len(model.layers) == 1:
             relaxed, adjusted = adjusted_bound(model, batch, TEMPERATURE)
             found |= {"relaxed": relaxed, "adjusted": adjusted}
@@ -62,5 +64,22 @@ def judge(weights: Path, x: Tensor, samples: int) -> dict[str, Any]:
     figures = measure(model, x, samples) | {
         "parameters": sum(p.numel() for p in model.parameters())
     }
+    replace_text(kept, json.dumps({"key": key, "figures": figures}))
+    return figures
+
+
+def judge_bias(weights: Path, x: Tensor) -> dict[str, float]:
+    """The relaxation bias over pictures x [N,1,28,28], and its standard error; kept likewise."""
+    model = zoo.load(weights)
+    assert isinstance(model, HDVAE)
+    kept = weights.parent / BIAS
+    key = {"weights": model.hash.hex(), "pictures": len(x)}
+    if kept.exists() and (found := json.loads(kept.read_text()))["key"] == key:
+        return dict(found["figures"])
+    torch.manual_seed(0)
+    parts = [relaxation_bias(model, part, TEMPERATURE, SAMPLES) for part in torch.split(x, BATCH)]
+    means = torch.stack(parts)
+    error = float(means.std() / len(means) ** 0.5) if len(means) > 1 else 0.0
+    figures = {"bias": float(means.mean()), "bias_error": error}
     replace_text(kept, json.dumps({"key": key, "figures": figures}))
     return figures

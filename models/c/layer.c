@@ -45,13 +45,14 @@ static void make_room(Memory *m, const Layer *l, Room *r) {
         s.n = s.n < l->chunk ? s.n : l->chunk;
         shared = most(shared, shared_of(&s));
     }
-    for (int i = 0; i < 2; i++) r->trunk[i] = take_memory(m, total * channels, sizeof(float), 0);
+    r->trunk[1] = take_memory(m, total * channels, sizeof(float), 0);
     r->near = take_memory(m, near * channels, sizeof(float), 0);
     r->shared = take_memory(m, shared, sizeof(float), 0);
     r->padded = take_memory(m, padded, sizeof(int16_t), 0);
     r->known = take_memory(m, 2 * total * l->known_rows, sizeof(int16_t), 1);
     if (!l->view) return;
     r->view = *l->view;
+    r->trunk[0] = take_memory(m, total * channels, sizeof(float), 0);
     r->view.sum = take_memory(m, total * (l->dims + l->groups), sizeof(float), 0);
     r->view.odds = r->view.sum + total * l->dims;
     r->view.features = take_memory(m, total * r->view.channels, sizeof(int16_t), 0);
