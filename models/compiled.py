@@ -22,7 +22,7 @@ NAME = "hqcodec.models._kernels"
 BYTES = 16  # that an encoder may need besides 6 a code
 TAPS = 9  # of a convolution, at most
 
-VECTORS = 2  # the widest kind that is tried
+WIDEST = 2  # kind of vectors that is tried, see c/product.c
 
 enabled = True  # tests turn it off
 
@@ -127,7 +127,7 @@ def library() -> ctypes.CDLL | None:
         return None
     if not same:
         return None
-    found.use_vectors(VECTORS)
+    found.use_vectors(WIDEST)
     return found
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from hqcodec.models import steps as order
@@ -66,7 +66,7 @@ class CompiledContext:
         self.context, self.steps, self.looks = context, context.steps, looks
         self.strong, self.alone = context.strong, context.alone
         self.dims = sum(book.shape[0] * book.shape[2] for book in books)
-        self.scalars, self.codebook, ways = context.scalars, context.codebook, context.codebook - 1
+        ways = context.codebook - 1
         self.start, self.middle = context.start.detach(), list(map(panels_of, context.middle))
         groups, some = map(context.groups, range(len(self.steps))), context.some
         bits = bits_of(some.weight)
@@ -75,15 +75,13 @@ class CompiledContext:
         weight = pad(which.weight.view(-1, ways, which.in_features), (0, 0, 0, more))
         self.which = panels(weight.flatten(0, 1), None, bits_of(which.weight))
         self.which_bias = pad(which.bias.float().view(-1, ways), (0, more), value=FAR)
-        self.near = list(map(panels_of, context.near))
-        self.here = None if context.here is None else panels_of(context.here)
-        self.loud = None if context.loud is None else panels_of(context.loud)
+        self.others = list(map(_others, books))
+        self._convolutions: list[tuple[Panels, Convolution]] = []
         if not self.alone:
             self.own, self.some_after = context.own.detach(), context.some_after.detach()
-            self.which_after = pad(context.which_after.detach(), (0, -ways % LANES))
-            self.coarser, self.past = panels_of(context.coarser), panels_of(context.past)
-        self.others = list(map(_others, books))
-        self._convolutions: list[Convolution] = []
+            self.which_after = pad(context.which_after.detach(), (0, more))
+            self.coarser = panels_of(context.coarser)
+            self.past = self._convolution(context.past, parts=1, part=context.past.in_channels)
         self.templates = (Step * len(self.steps))(*map(self._template, range(len(self.steps))))
 
     def _template(self, number: int) -> Step:
@@ -94,8 +92,8 @@ class CompiledContext:
         later = dims.stop <= self.strong.stop  # whether later steps see it
         first = start * norms.shape[1] // LANES  # panel
         template = Step(
-            channels=self.start.shape[1], groups=some.channels, ways=self.codebook - 1,
-            size=look.shape[3], codebook=self.codebook, group=start, dim=dims.start,
+            channels=self.start.shape[1], groups=some.channels, ways=look.shape[2] - 1,
+            size=look.shape[3], codebook=look.shape[2], group=start, dim=dims.start,
             start=at(self.start[number]), hidden=middle.outputs, middle_weight=at(middle.weight),
             middle_bias=at(middle.bias), middle_unit=middle.unit, some_weight=at(some.weight),
             some_bias=at(some.bias), some_unit=some.unit, padded=norms.shape[1],
@@ -107,29 +105,27 @@ class CompiledContext:
         if not self.alone:
             template.some_after = at(self.some_after[start])
             template.which_after = at(self.which_after[start])
-        if step.kind == SCALARS and number and self.near:
-            template.beside = self._seen(self.near[number - 1], parts=2, part=self.scalars)
-        if step.kind == VECTORS and not step.start and self.here is not None:
-            template.here = self._seen(self.here, parts=2, part=self.scalars)
-        if step.kind == VECTORS and step.start and self.loud is not None:
-            strong = self.strong.stop - self.scalars
-            at_strong = {"plane": 1, "dim": self.scalars}
-            template.beside = self._seen(self.loud, parts=1, part=strong, **at_strong)
+        c, scalars = self.context, self.strong.start
+        if step.kind == SCALARS and number and c.near:
+            template.beside = self._convolution(c.near[number - 1], parts=2, part=scalars)
+        if step.kind == VECTORS and not step.start and c.here is not None:
+            template.here = self._convolution(c.here, parts=2, part=scalars)
+        if step.kind == VECTORS and step.start and c.loud is not None:
+            of_strong = {"part": self.strong.stop - scalars, "plane": 1, "dim": scalars}
+            template.beside = self._convolution(c.loud, parts=1, **of_strong)
         return template
 
-    def _seen(self, layer: Panels, **what: int) -> int:
-        """Where a convolution lies, of what is known of this layer."""
-        self._convolutions.append(convolution(layer, **what))
-        return ctypes.addressof(self._convolutions[-1])
-
-
-def convolution(layer: Panels, **what: int) -> Convolution:
-    """One of what a `Convolution` says."""
-    assert layer.kernel**2 <= TAPS
-    return Convolution(
-        kernel=layer.kernel, dilation=layer.dilation, weight=at(layer.weight), bias=at(layer.bias),
-        unit=layer.unit, channels=layer.channels, hidden=layer.outputs, **what,
-    )  # fmt: skip
+    def _convolution(self, module: nn.Module, **seen: int) -> int:
+        """Where one lies, of a layer's weights and of what it sees; both are kept."""
+        layer = panels_of(module)
+        assert layer.kernel**2 <= TAPS
+        made = Convolution(
+            kernel=layer.kernel, dilation=layer.dilation, weight=at(layer.weight),
+            bias=at(layer.bias), unit=layer.unit, channels=layer.channels, hidden=layer.outputs,
+            **seen,
+        )  # fmt: skip
+        self._convolutions.append((layer, made))
+        return ctypes.addressof(made)
 
 
 def code(
@@ -161,7 +157,6 @@ def code(
         books = [book for pair in coarser.books for book in pair]
         arrays = [all_at(tensors) for tensors in (coarser.codes, books, coarser.looks)]
         codes_at, books_at, looks_at = map(ctypes.addressof, arrays)
-        past = convolution(c.past, parts=1, part=c.past.channels)
         view = View(
             total=codes.shape[1], scalars=scalars, vectors=vectors, size=vector, codebook=codebook,
             layers=len(coarser.codes), codes=codes_at, books=books_at, looks=looks_at,
@@ -169,7 +164,7 @@ def code(
             hidden=c.coarser.outputs, weight=at(c.coarser.weight), unit=c.coarser.unit,
             bias=at(c.coarser.bias),
         )  # fmt: skip
-        layer.view, layer.past = ctypes.addressof(view), ctypes.addressof(past)
+        layer.view, layer.past = ctypes.addressof(view), c.past
     if choice is not None:
         assert choice.latent.is_contiguous()
         layer.mode, layer.rate_lambda = CHOOSE, choice.rate_lambda

@@ -183,6 +183,7 @@ def batches(
         zeros((2, h * w, context.strong.stop), np.float32),
     )
     r = None if latent is None else rows_of(latent[None]).to(seen.y.dtype) - seen.y
+    books, looks = model.exact("vectors")[layer], model.exact("looks")[layer]
     for part in parts(context, seen.trunk, known.view(2, 1, h, w, -1)):
         number, where, dims, rows = (
             *part[:2],
@@ -194,7 +195,7 @@ def batches(
         some = context.some_logits(number, features, part.trunk, seen.before, where)
         asked = number, features, seen.before, where
         if r is not None:
-            book = model.exact("vectors")[layer][step.kind][step.start : step.end]
+            book = books[step.kind][step.start : step.end]
             wanted = r[where, dims].reshape(len(some), len(book), -1)
             with torch.autocast("cpu", enabled=False):
                 picked = pick(
@@ -213,8 +214,8 @@ def batches(
             chosen = (start + h * w * torch.arange(len(own))[:, None] + place)[more]
             yield Batch(chosen, softmax_frequencies(which), first=1)
         if dims.stop <= context.strong.stop:  # later steps see it
-            looks = model.exact("looks")[layer][step.kind][:, step.start : step.end]
-            for seen_of, look in zip(known, looks, strict=True):
+            here = looks[step.kind][:, step.start : step.end]
+            for seen_of, look in zip(known, here, strict=True):
                 seen_of[where, dims] = named(look, own[:, where].T)
 
 

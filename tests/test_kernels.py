@@ -137,7 +137,7 @@ def test_so_they_are_on_processors_of_every_kind(kind: int) -> None:
             payload = entropy.pack_layer(model, codes[:layer], current)
             assert payload == by_tensors(model, codes[:layer], current)
     finally:
-        library.use_vectors(compiled.VECTORS)
+        library.use_vectors(compiled.WIDEST)
 
 
 def test_so_they_are_on_more_threads_than_there_are_processors(model: Photo) -> None:

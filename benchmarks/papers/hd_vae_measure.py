@@ -1,14 +1,12 @@
 """What a trained HD-VAE or its Gaussian baseline is judged by: bounds on test pictures, in nats."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hqcodec.benchmarks.papers.runner import MEASURED
-from hqcodec.benchmarks.results import replace_text
+from hqcodec.benchmarks.papers.runner import MEASURED, kept
 from hqcodec.models import zoo
 from hqcodec.models.hd_vae import HDVAE
 from hqcodec.models.hd_vae_bounds import (
@@ -55,31 +53,30 @@ def measure(model: HDVAE, x: Tensor, samples: int) -> dict[str, Any]:
 
 def judge(weights: Path, x: Tensor, samples: int) -> dict[str, Any]:
     """`measure` of a weights file; kept in its folder, as long as it is of the same question."""
-    model = zoo.load(weights)
-    assert isinstance(model, HDVAE)
-    kept = weights.parent / MEASURED
+    model = load(weights)
+    parameters = {"parameters": sum(p.numel() for p in model.parameters())}
     key = {"weights": model.hash.hex(), "pictures": len(x), "samples": samples}
-    if kept.exists() and (found := json.loads(kept.read_text()))["key"] == key:
-        return dict(found["figures"])
-    figures = measure(model, x, samples) | {
-        "parameters": sum(p.numel() for p in model.parameters())
-    }
-    replace_text(kept, json.dumps({"key": key, "figures": figures}))
-    return figures
+    return kept(weights.parent / MEASURED, key, lambda: measure(model, x, samples) | parameters)
 
 
-def judge_bias(weights: Path, x: Tensor) -> dict[str, float]:
+def judge_bias(weights: Path, x: Tensor) -> dict[str, Any]:
     """The relaxation bias over pictures x [N,1,28,28], and its standard error; kept likewise."""
-    model = zoo.load(weights)
-    assert isinstance(model, HDVAE)
-    kept = weights.parent / BIAS
+    model = load(weights)
     key = {"weights": model.hash.hex(), "pictures": len(x)}
-    if kept.exists() and (found := json.loads(kept.read_text()))["key"] == key:
-        return dict(found["figures"])
+    return kept(weights.parent / BIAS, key, lambda: bias(model, x))
+
+
+def bias(model: HDVAE, x: Tensor) -> dict[str, float]:
+    """Mean and standard error, nats, over batches of pictures x [N,1,28,28]."""
     torch.manual_seed(0)
     parts = [relaxation_bias(model, part, TEMPERATURE, SAMPLES) for part in torch.split(x, BATCH)]
     means = torch.stack(parts)
     error = float(means.std() / len(means) ** 0.5) if len(means) > 1 else 0.0
-    figures = {"bias": float(means.mean()), "bias_error": error}
-    replace_text(kept, json.dumps({"key": key, "figures": figures}))
-    return figures
+    return {"bias": float(means.mean()), "bias_error": error}
+
+
+def load(weights: Path) -> HDVAE:
+    """The model of a weights file of this family."""
+    model = zoo.load(weights)
+    assert isinstance(model, HDVAE)
+    return model

@@ -107,11 +107,16 @@ def judge(variant: Variant, out: Path, test: Tensor, about: str) -> dict[str, An
     count.
     """
     model = zoo.load(out / variant.run().file)
-    kept, key = out / MEASURED, {"test": about, "weights": model.hash.hex()}
-    if kept.exists() and (found := json.loads(kept.read_text()))["key"] == key:
+    key = {"test": about, "weights": model.hash.hex()}
+    return kept(out / MEASURED, key, lambda: measure(model, test))
+
+
+def kept(file: Path, key: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `work` finds, or what it found before and left in a file, if the key is the same."""
+    if file.exists() and (found := json.loads(file.read_text()))["key"] == key:
         return dict(found["figures"])
-    figures = measure(model, test)
-    replace_text(kept, json.dumps({"key": key, "figures": figures}))
+    figures = work()
+    replace_text(file, json.dumps({"key": key, "figures": figures}))
     return figures
 
 

@@ -4,6 +4,8 @@
 
 #include "layer.h"
 
+enum { SMALL = 128 }; /* positions that are not worth a second thread */
+
 /* Memory that is freed together. */
 typedef struct {
     void *held[8];
@@ -142,7 +144,7 @@ static int run(const Layer *l, Coder *coder, const Room *r, Crew *crew) {
 
 /* Code a layer; without a coder its codes are only chosen.
  *
- * An encoder needs room for 6 bytes a code and 8 more. */
+ * An encoder needs room for 6 bytes a code and 16 more. */
 EXPORT int code_layer(const Layer *l, Coder *coder, int64_t threads) {
     Memory memory = {.count = 0};
     Room room = {.near = NULL};
@@ -150,7 +152,7 @@ EXPORT int code_layer(const Layer *l, Coder *coder, int64_t threads) {
     int wrong = NO_MEMORY;
     make_room(&memory, l, &room);
     if (!memory.failed) {
-        gather_crew(&crew, threads);
+        gather_crew(&crew, l->h * l->w > SMALL ? threads : 1);
         wrong = run(l, coder, &room, &crew);
         dismiss(&crew);
     }

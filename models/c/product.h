@@ -19,7 +19,9 @@ typedef struct {
     const int64_t *behind; /* [taps], how many numbers behind the first each tap reads; NULL: one */
 } Weights;
 
-/* Up to ROWS rows at once: out[r] = bias + x[r] W, for outputs from..from+width in whole LANES. */
+/* Up to ROWS rows at once: out[r] = bias + x[r] W, for outputs from..from+width in whole LANES.
+ *
+ * Both have ROWS rows, of which those behind the first `rows` may be read and written too. */
 void product(float *out, int64_t apart, const int16_t *const *x, int64_t rows, const Weights *w,
              int64_t from, int64_t width);
 

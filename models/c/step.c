@@ -252,8 +252,8 @@ static int for_groups(const Job *job, int64_t count, Crew *crew) {
 static int decode(Job *job, Scratch *t, Coder *coder, Crew *crew) {
     const Step *s = job->step;
     int64_t room = tables_of(s) / s->padded;
-    int wrong = run_some(s, t, coder);
-    t->offsets = job->offsets;
+    t->offsets = job->offsets = malloc(s->groups * sizeof *t->offsets);
+    int wrong = t->offsets ? run_some(s, t, coder) : NO_MEMORY;
     for (int64_t g = 0, end = 0; g < s->groups && !wrong; g = end) {
         int64_t rows = 0, more;
         while (end < s->groups && rows + (more = others(s, t, end)) <= room) {
@@ -264,6 +264,7 @@ static int decode(Job *job, Scratch *t, Coder *coder, Crew *crew) {
         wrong = for_groups(job, end - g, crew);
         for (int64_t i = g; i < end && !wrong; i++) wrong = run_which(s, t, i, coder);
     }
+    free(t->offsets);
     return wrong;
 }
 
@@ -271,14 +272,15 @@ static int decode(Job *job, Scratch *t, Coder *coder, Crew *crew) {
  * coder codes are only chosen. */
 int code_step(const Step *s, Coder *coder, float *shared, Crew *crew) {
     Scratch t = scratch_of(s, shared);
-    Job job = {s, shared, malloc(s->groups * sizeof *job.offsets), 0};
-    int wrong = t.list && job.offsets ? FINE : NO_MEMORY;
-    if (!wrong) wrong = spread(crew, look_task, &job, s->n, SHARE * BLOCK);
-    if (!wrong && s->mode == DECODE) wrong = decode(&job, &t, coder, crew);
-    if (!wrong && s->mode != DECODE) wrong = for_groups(&job, s->groups, crew);
-    if (!wrong && s->mode != DECODE && coder) run_encode(s, &t, coder);
+    Job job = {s, shared, NULL, 0};
+    int wrong = t.list ? spread(crew, look_task, &job, s->n, SHARE * BLOCK) : NO_MEMORY;
+    if (!wrong && s->mode == DECODE) {
+        wrong = decode(&job, &t, coder, crew);
+    } else if (!wrong) {
+        wrong = for_groups(&job, s->groups, crew);
+        if (!wrong && coder) run_encode(s, &t, coder);
+    }
     if (!wrong && s->known) run_reveal(s);
-    free(job.offsets);
     free(t.list);
     return wrong;
 }
