@@ -3,6 +3,14 @@
  * Everything here gives the bits that context.py, exact.py and narrow.py give. Sums of products are
  * exact by the grids of narrow.py, so they may be taken in any order and fused; all else is
  * elementwise, and is done in the order in which it is done there.
+ *
+ *   layer.c          a layer, step by step: what Python calls; layer.h: what it is given
+ *   view.c           what a context model sees of coarser layers
+ *   convolution.c    what it sees around a position
+ *   tables.h         probabilities of a step's codes
+ *   step.c           their choice and their coding, with range_coder.h
+ *   product.c        products of rows by weights, on each kind of processor by product_rows.h
+ *   crew.c           threads
  */
 
 #ifndef COMMON_H
