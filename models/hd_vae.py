@@ -52,7 +52,7 @@ class HDVAE(Model):
         super().__init__()
         self.config = config
         made: list[StochasticLayer] = [
-            VariationalMemory(units, classes, config.dim)
+            VariationalMemory(units, classes, config.dim, config.memory_start)
             if config.latent == "categorical"
             else GaussianLayer(units)
             for units, classes in zip(config.units, config.classes, strict=True)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from hqcodec.errors import HqcodecError
 from hqcodec.models.gated import GRID, Connection, Inject, Query, Stem
 from hqcodec.models.stochastic_layer import StochasticLayer
+from hqcodec.models.variational_memory import STARTS
 
 ARCHITECTURES = "vae", "skip-vae", "lvae", "skip-lvae"  # eqs 17 to 20
 LATENTS = "categorical", "gaussian"
@@ -30,6 +31,7 @@ class HDVAEConfig:
     middle_temperature: float = 0.3  # halfway
     last_temperature: float = 0.1
     anneal_steps: int = 400_000  # until the last temperature
+    memory_start: str = "arcs"  # keys and values at first, or "normal"; see variational_memory.py
     memory_rate: float = 10.0  # learning rate of memory values over that of the rest
     context: int = 0  # hidden channels of the integer prior; 0: static tables
 
@@ -40,6 +42,9 @@ class HDVAEConfig:
             raise HqcodecError(f"architecture {self.architecture!r}; known are {known}")
         if self.latent not in LATENTS:
             raise HqcodecError(f"latent {self.latent!r}; known are {', '.join(LATENTS)}")
+        if self.memory_start not in STARTS:
+            found = f"memory_start {self.memory_start!r}"
+            raise HqcodecError(f"{found}; known are {', '.join(STARTS)}")
         if not self.units or min(self.units) < 1:
             raise HqcodecError(f"units {self.units}; want one number >= 1 a layer")
         if len(self.classes) != len(self.units):

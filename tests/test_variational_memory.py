@@ -129,6 +129,20 @@ def test_a_memory_starts_as_a_real_number_cut_into_ordered_classes() -> None:
     assert float((values[8] - values[0]).norm(dim=-1).mean()) > 4 * float(near)
 
 
+def test_a_memory_may_start_without_any_order_of_its_classes() -> None:
+    torch.manual_seed(0)
+    memory = VariationalMemory(8, 256, 8, "normal")
+    for part in (memory.keys, memory.values):
+        assert float(part.detach().mean()) == pytest.approx(0, abs=0.1)
+        assert float(part.detach().std()) == pytest.approx(1, abs=0.1)
+    values = memory.values.detach().view(8, 16, 16, 8)
+    near = (values[:, 1:] - values[:, :-1]).norm(dim=-1).mean()
+    far = (values[:, 8:] - values[:, :8]).norm(dim=-1).mean()
+    assert float(far / near) == pytest.approx(1, abs=0.1)
+    with pytest.raises(HqcodecError, match="memory_start 'zeros'; known are arcs, normal"):
+        HDVAEConfig(memory_start="zeros")
+
+
 def test_keys_of_too_few_dimensions_for_an_arc_are_refused() -> None:
     with pytest.raises(HqcodecError, match="dim 2; want an even number from 4"):
         HDVAEConfig(dim=2)
