@@ -8,7 +8,7 @@ HD-VAE and the Gaussian ladder have the same network, number of variables, data,
 learning rate (App. A); what differs is the layer of variables.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -19,10 +19,11 @@ import typer
 
 from hqcodec.benchmarks.papers import binary_pictures
 from hqcodec.benchmarks.papers.binary_pictures import Bits
-from hqcodec.benchmarks.papers.hd_vae_measure import judge, judge_bias
+from hqcodec.benchmarks.papers.hd_vae_measure import SAMPLES, judge
 from hqcodec.benchmarks.papers.options import check_groups, choose
+from hqcodec.benchmarks.papers.records import Records
 from hqcodec.benchmarks.papers.runner import Sources, Variant, record, train_variant
-from hqcodec.benchmarks.results import SCHEMA, Result, environment, write_result
+from hqcodec.benchmarks.results import SCHEMA, Result, environment, read_result, write_result
 from hqcodec.benchmarks.script import run
 
 PAPER = "hd_vae"
@@ -54,7 +55,7 @@ class Size:
     wide: int  # for measuring the bias, which is a small difference
     samples: int  # S of L_S
     seeds: int
-    bias_seeds: int
+    bias_seeds: dict[int, int]  # of the bias, by the number of layers
 
 
 NARROW: dict[str, Any] = {
@@ -70,29 +71,32 @@ TINY: dict[str, Any] = {"width": 4, "blocks": 1}
 # by trials of 1,000 steps on MNIST with one layer, the rate for both methods.
 SIZES = {
     "smoke": Size(
-        2, 4, 2e-3, TINY, {}, pictures=6, wide=8, samples=2, seeds=1, bias_seeds=1,
+        2, 4, 2e-3, TINY, {}, pictures=6, wide=8, samples=2, seeds=1, bias_seeds={2: 1, 6: 1},
     ),
     "small": Size(
-        1000, 128, 6e-2, NARROW, COLD, pictures=400, wide=2000, samples=1000, seeds=1, bias_seeds=2,
+        1000, 128, 6e-2, NARROW, COLD, pictures=400, wide=2000, samples=1000,
+        seeds=1, bias_seeds={2: 3, 6: 2},
     ),
     "medium": Size(
         20_000, 128, 2e-3, {"blocks": 2}, UNORDERED, pictures=2000, wide=2000, samples=200,
-        seeds=2, bias_seeds=2,
+        seeds=2, bias_seeds={2: 3, 6: 2},
     ),
     "full": Size(
         400_000, 128, 2e-3, {}, UNORDERED, pictures=10_000, wide=10_000, samples=1000,
-        seeds=2, bias_seeds=2,
+        seeds=2, bias_seeds={2: 3, 6: 2},
     ),
 }  # fmt: skip
 
 
 def variants(size: Size) -> Iterator[tuple[str, Variant]]:
     """All that is compared, each with the name of its pictures; the first seed before others."""
-    groups = (size.seeds, list(depths(size))), (size.bias_seeds, list(wider(size)))
-    for seed in range(max(size.seeds, size.bias_seeds)):
-        for seeds, made in groups:
-            for pictures, each in made if seed < seeds else ():
+    for seed in range(max(size.seeds, *size.bias_seeds.values())):
+        if seed < size.seeds:
+            for pictures, each in depths(size):
                 yield pictures, replace(each, seed=seed)
+        for layers, each in wider(size):
+            if seed < size.bias_seeds[layers]:
+                yield "mnist", replace(each, seed=seed)
 
 
 def depths(size: Size) -> Iterator[tuple[str, Variant]]:
@@ -103,13 +107,13 @@ def depths(size: Size) -> Iterator[tuple[str, Variant]]:
         yield pictures, variant(size, "depth", name, setting, model)
 
 
-def wider(size: Size) -> Iterator[tuple[str, Variant]]:
-    """Models of more and more variables, likewise."""
+def wider(size: Size) -> Iterator[tuple[int, Variant]]:
+    """Models of more and more variables, with the number of their layers."""
     for layers, units in ((layers, u) for layers, all_of in BIAS_UNITS.items() for u in all_of):
         classes = (BIAS_CLASSES,) * layers
         model = {"latent": "categorical", "units": units, "classes": classes, **size.bias}
         name, setting = f"bias-{layers}-{sum(units)}", bias_setting(layers, units)
-        yield "mnist", variant(size, "bias", name, setting, model)
+        yield layers, variant(size, "bias", name, setting, model)
 
 
 def bias_setting(layers: int, units: tuple[int, ...]) -> str:
@@ -140,20 +144,30 @@ def variant(size: Size, group: str, name: str, setting: str, model: dict[str, An
     return Variant(group, name, METHODS[model["latent"]], setting, PAPER, table, how)
 
 
+def others(out: Path, size: str, groups: Collection[str]) -> Records:
+    """The records that a JSON of this size has of other groups than these."""
+    if not out.exists() or (found := read_result(out))["size"] != size:
+        return []
+    return [record for record in found["records"] if record["group"] not in groups]
+
+
 def hd_vae(
     mnist: Annotated[Path, typer.Option(help="Folder with train_packed.npy, test_packed.npy.")],
     omniglot: Annotated[Path, typer.Option(help="Folder with Omniglot's *packed.npy.")],
     runs: Annotated[Path, typer.Option(help="Folder for what is trained.")],
     size: Annotated[str, typer.Option(help=f"{', '.join(SIZES)}.")] = "small",
     seeds: Annotated[int | None, typer.Option(min=1, help="So many; by default of size.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Only this group. Repeatable.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this group; of others the JSON keeps what it has. Repeatable."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="JSON to write.")] = JSON,
 ) -> None:
     """Train and measure ladders of categorical and of Gaussian layers; finished ones are kept."""
     check_groups(only, GROUPS)
     chosen = choose(SIZES, size, seeds)
     if seeds is not None:
-        chosen = replace(chosen, bias_seeds=seeds)
+        chosen = replace(chosen, bias_seeds=dict.fromkeys(BIAS_UNITS, seeds))
     read: dict[str, Callable[[], tuple[Bits, Bits]]] = {
         "mnist": lambda: binary_pictures.mnist(mnist),
         "omniglot": lambda: binary_pictures.omniglot(omniglot),
@@ -175,19 +189,21 @@ def hd_vae(
         "pictures": counts,
         "samples": chosen.samples,
         "wide": chosen.wide,
-        "records": [],
+        "records": others(out, size, only or GROUPS),
     }
     for name, each in variants(chosen):
         if each.group not in (only or GROUPS):
             continue
         out_folder = train_variant(each, sources[name], typer.echo)
-        figures = judge(out_folder / each.run().file, tests[name], chosen.samples)
-        if each.group == "bias":
-            figures |= judge_bias(out_folder / each.run().file, wide[name])
+        pictures, samples = {
+            "depth": (tests[name], chosen.samples),
+            "bias": (wide[name], SAMPLES),  # a small difference, of the bound of one sample
+        }[each.group]
+        figures = judge(out_folder / each.run().file, pictures, samples)
         entry = record(each, out_folder, figures) | {"data": name}
         result["records"].append(entry)
         typer.echo(
-            f"{each.run().name}: ELBO {entry['elbo']:.2f}, L_{chosen.samples} "
+            f"{each.run().name}: ELBO {entry['elbo']:.2f}, L_{samples} "
             f"{entry['weighted']:.2f} nats, KL {sum(entry['kl']):.2f}, {entry['seconds']:.0f} s"
         )
         write_result(out, result)

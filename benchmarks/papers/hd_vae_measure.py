@@ -19,14 +19,14 @@ from hqcodec.models.hd_vae_bounds import (
 BATCH = 50  # pictures at a time
 TEMPERATURE = 0.1  # of the relaxed bound, as in table 4
 SAMPLES = 10  # of the bias, at most
-BIAS = "bias.json"  # in the folder of a run
 
 
 def measure(model: HDVAE, x: Tensor, samples: int) -> dict[str, Any]:
     """Means over test pictures x [N,1,28,28], nats a picture, of hard samples unless said.
 
     elbo: L_1. weighted: L_S with S = samples. kl: of each layer, coarse to fine. bias: L_1 of
-    samples at TEMPERATURE minus that of hard ones (eq 6 without the bars), of categorical layers.
+    samples at TEMPERATURE minus that of hard ones (eq 6 without the bars), of categorical layers;
+    bias_error: its standard error over batches of pictures, 0 if there is one.
     relaxed, adjusted, lipschitz_gap: of one categorical layer, eqs 5 and 8 at TEMPERATURE, and
     their difference (eq 7).
     """
@@ -48,6 +48,9 @@ def measure(model: HDVAE, x: Tensor, samples: int) -> dict[str, Any]:
             path = model.infer(model.encoder.features(batch), lambda s, p: s.draw(p, 0.0))
             kl.append(model.divergences(path))
     means = {key: float(torch.cat(values).mean()) for key, values in rows.items()}
+    if model.layers:
+        biases = torch.cat(rows["bias"])
+        means["bias_error"] = float(biases.std() / len(biases) ** 0.5) if len(biases) > 1 else 0.0
     return {**means, "kl": torch.cat(kl, 1).mean(1).tolist(), "samples": samples}
 
 
@@ -57,22 +60,6 @@ def judge(weights: Path, x: Tensor, samples: int) -> dict[str, Any]:
     parameters = {"parameters": sum(p.numel() for p in model.parameters())}
     key = {"weights": model.hash.hex(), "pictures": len(x), "samples": samples}
     return kept(weights.parent / MEASURED, key, lambda: measure(model, x, samples) | parameters)
-
-
-def judge_bias(weights: Path, x: Tensor) -> dict[str, Any]:
-    """The relaxation bias over pictures x [N,1,28,28], and its standard error; kept likewise."""
-    model = load(weights)
-    key = {"weights": model.hash.hex(), "pictures": len(x)}
-    return kept(weights.parent / BIAS, key, lambda: bias(model, x))
-
-
-def bias(model: HDVAE, x: Tensor) -> dict[str, float]:
-    """Mean and standard error, nats, over batches of pictures x [N,1,28,28]."""
-    torch.manual_seed(0)
-    parts = [relaxation_bias(model, part, TEMPERATURE, SAMPLES) for part in torch.split(x, BATCH)]
-    means = torch.stack(parts)
-    error = float(means.std() / len(means) ** 0.5) if len(means) > 1 else 0.0
-    return {"bias": float(means.mean()), "bias_error": error}
 
 
 def load(weights: Path) -> HDVAE:
