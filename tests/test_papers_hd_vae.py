@@ -88,7 +88,7 @@ def test_what_is_finished_is_not_trained_again_and_other_groups_stay(
 
 def test_the_bias_has_seeds_of_its_own_number() -> None:
     found = [v for _, v in hd_vae.variants(hd_vae.SIZES["small"]) if v.group == "bias"]
-    assert len(set((v.name, v.seed) for v in found)) == len(found) == 4 * 3 + 4 * 2
+    assert len(set((v.name, v.seed) for v in found)) == len(found) == 8 * 2
     assert all(v.model["memory_start"] == "normal" for v in found)
 
 

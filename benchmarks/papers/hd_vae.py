@@ -55,7 +55,8 @@ class Size:
     wide: int  # for measuring the bias, which is a small difference
     samples: int  # S of L_S
     seeds: int
-    bias_seeds: dict[int, int]  # of the bias, by the number of layers
+    bias_seeds: int
+    bias_lr: dict[int, float]  # by the number of layers
 
 
 NARROW: dict[str, Any] = {
@@ -71,32 +72,30 @@ TINY: dict[str, Any] = {"width": 4, "blocks": 1}
 # by trials of 1,000 steps on MNIST with one layer, the rate for both methods.
 SIZES = {
     "smoke": Size(
-        2, 4, 2e-3, TINY, {}, pictures=6, wide=8, samples=2, seeds=1, bias_seeds={2: 1, 6: 1},
+        2, 4, 2e-3, TINY, {}, pictures=6, wide=8, samples=2, seeds=1, bias_seeds=1, bias_lr={},
     ),
     "small": Size(
         1000, 128, 6e-2, NARROW, COLD, pictures=400, wide=2000, samples=1000,
-        seeds=1, bias_seeds={2: 3, 6: 2},
+        seeds=1, bias_seeds=2, bias_lr={2: 3e-2},
     ),
     "medium": Size(
         20_000, 128, 2e-3, {"blocks": 2}, UNORDERED, pictures=2000, wide=2000, samples=200,
-        seeds=2, bias_seeds={2: 3, 6: 2},
+        seeds=2, bias_seeds=2, bias_lr={},
     ),
     "full": Size(
         400_000, 128, 2e-3, {}, UNORDERED, pictures=10_000, wide=10_000, samples=1000,
-        seeds=2, bias_seeds={2: 3, 6: 2},
+        seeds=2, bias_seeds=2, bias_lr={},
     ),
 }  # fmt: skip
 
 
 def variants(size: Size) -> Iterator[tuple[str, Variant]]:
     """All that is compared, each with the name of its pictures; the first seed before others."""
-    for seed in range(max(size.seeds, *size.bias_seeds.values())):
-        if seed < size.seeds:
-            for pictures, each in depths(size):
-                yield pictures, replace(each, seed=seed)
-        for layers, each in wider(size):
-            if seed < size.bias_seeds[layers]:
-                yield "mnist", replace(each, seed=seed)
+    for seed in range(max(size.seeds, size.bias_seeds)):
+        made = [*(depths(size) if seed < size.seeds else ())]
+        made += [*(wider(size) if seed < size.bias_seeds else ())]
+        for pictures, each in made:
+            yield pictures, replace(each, seed=seed)
 
 
 def depths(size: Size) -> Iterator[tuple[str, Variant]]:
@@ -107,13 +106,14 @@ def depths(size: Size) -> Iterator[tuple[str, Variant]]:
         yield pictures, variant(size, "depth", name, setting, model)
 
 
-def wider(size: Size) -> Iterator[tuple[int, Variant]]:
-    """Models of more and more variables, with the number of their layers."""
+def wider(size: Size) -> Iterator[tuple[str, Variant]]:
+    """Models of more and more variables, likewise."""
     for layers, units in ((layers, u) for layers, all_of in BIAS_UNITS.items() for u in all_of):
         classes = (BIAS_CLASSES,) * layers
         model = {"latent": "categorical", "units": units, "classes": classes, **size.bias}
         name, setting = f"bias-{layers}-{sum(units)}", bias_setting(layers, units)
-        yield layers, variant(size, "bias", name, setting, model)
+        made = variant(size, "bias", name, setting, model)
+        yield "mnist", replace(made, train=made.train | {"lr": size.bias_lr.get(layers, size.lr)})
 
 
 def bias_setting(layers: int, units: tuple[int, ...]) -> str:
@@ -167,7 +167,7 @@ def hd_vae(
     check_groups(only, GROUPS)
     chosen = choose(SIZES, size, seeds)
     if seeds is not None:
-        chosen = replace(chosen, bias_seeds=dict.fromkeys(BIAS_UNITS, seeds))
+        chosen = replace(chosen, bias_seeds=seeds)
     read: dict[str, Callable[[], tuple[Bits, Bits]]] = {
         "mnist": lambda: binary_pictures.mnist(mnist),
         "omniglot": lambda: binary_pictures.omniglot(omniglot),
