@@ -34,15 +34,14 @@ class VariationalMemory(StochasticLayer):
         super().__init__()
         root = round(classes**0.5)
         self.units, self.classes, self.query_dim, self.value_dim = units, classes, dim, dim
-        shape = 2 * units, root, dim // 2
-        keys = arcs(*shape) if start == "arcs" else torch.randn(shape)
-        keys = keys.view(2, units, root, dim // 2)
+        shape = 2, units, root, dim // 2
         if start == "arcs":
+            keys = arcs(2 * units, *shape[2:]).view(shape)
             first = keys[0][:, :, None].expand(-1, -1, root, -1)
             second = keys[1][:, None].expand(-1, root, -1, -1)
             values = VALUES * torch.cat([first, second], -1).flatten(1, 2)
         else:
-            values = torch.randn(units, classes, dim)
+            keys, values = torch.randn(shape), torch.randn(units, classes, dim)
         self.keys, self.values = nn.Parameter(keys), nn.Parameter(values)
 
     def distribution(self, query: Tensor) -> Tensor:

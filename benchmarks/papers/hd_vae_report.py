@@ -70,7 +70,7 @@ def bias_table(result: Result) -> str:
         for n, found in biases(result, layers):
             relaxed = [{"relaxed": r["elbo"] + r["bias"]} for r in found]
             cells = [spread(relaxed, "relaxed"), spread(found, "elbo"), spread(found, "bias")]
-            error = spread([{"error": max(r["bias_error"] for r in found)}], "error")
+            error = f"{max(r['bias_error'] for r in found):.2f}"
             rows.append([f"{layers}, {n}", *cells, error, f"{PAPER_BIAS[layers][n]:.2f}"])
     if not rows:
         return ""
