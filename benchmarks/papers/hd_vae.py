@@ -173,14 +173,14 @@ def hd_vae(
         "mnist": lambda: binary_pictures.mnist(mnist),
         "omniglot": lambda: binary_pictures.omniglot(omniglot),
     }
-    sources, tests, counts, wide = {}, {}, {}, {}
+    sources, tests, counts = {}, {}, {}
     for name, parts in read.items():
         train, test = parts()
         data = binary_pictures.save(train, runs / PAPER / f"{name}.npy")
         sources[name] = Sources(data, data, runs / PAPER / size, 0)
-        tests[name] = binary_pictures.spaced(test, chosen.pictures)
-        wide[name] = binary_pictures.spaced(test, chosen.wide)
-        counts[name] = {"train": len(train), "test": len(tests[name])}
+        tests[name, "depth"] = binary_pictures.spaced(test, chosen.pictures)
+        tests[name, "bias"] = binary_pictures.spaced(test, chosen.wide)
+        counts[name] = {"train": len(train), "test": len(tests[name, "depth"])}
     result: Result = {
         "schema": SCHEMA,
         "paper": PAPER,
@@ -196,11 +196,8 @@ def hd_vae(
         if each.group not in (only or GROUPS):
             continue
         out_folder = train_variant(each, sources[name], typer.echo)
-        pictures, samples = {
-            "depth": (tests[name], chosen.samples),
-            "bias": (wide[name], SAMPLES),  # a small difference, of the bound of one sample
-        }[each.group]
-        figures = judge(out_folder / each.run().file, pictures, samples)
+        samples = chosen.samples if each.group == "depth" else SAMPLES
+        figures = judge(out_folder / each.run().file, tests[name, each.group], samples)
         entry = record(each, out_folder, figures) | {"data": name}
         result["records"].append(entry)
         typer.echo(
