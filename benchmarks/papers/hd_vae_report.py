@@ -77,7 +77,7 @@ def bias_table(result: Result) -> str:
     title = "**The relaxation bias by the number of variables, K = 256, MNIST, table 4.**"
     tau = f"τ = {TEMPERATURE:g}"
     heads = ["L, N", f"L1, {tau}", "L1, τ = 0", "bias", "its error by pictures", "the paper's bias"]
-    firsts = {n: cells[0][1] for n in BIAS_UNITS if (cells := biases(result, n))}
+    firsts = {n: counts[0][1] for n in BIAS_UNITS if (counts := biases(result, n))}
     rates = ", ".join(f"{r[0]['train']['lr']:g} with L = {n}" for n, r in firsts.items())
     about = (
         f"{result['wide']:,} pictures, of which the error is, and {max(map(len, firsts.values()))} "
