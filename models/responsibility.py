@@ -37,10 +37,11 @@ class Responsibility(nn.Module):
         Of the square (e - mean)^2 / variance, the sum over dimensions is three matrix products.
         """
         e = wide(e).clamp(-LIMIT, LIMIT).movedim(1, -1)  # [B,h,w,dim]
-        log_variance = wide(self.log_variance).clamp(*LOG_VARIANCE)
-        precision, mean = (-log_variance).exp(), wide(self.mean)
-        constant = (mean.square() * precision + log_variance).sum(1)  # [K]
-        logits = e @ (mean * precision).T - (e.square() @ precision.T + constant) / 2
+        with torch.autocast(e.device.type, enabled=False):  # differences of large products
+            log_variance = wide(self.log_variance).clamp(*LOG_VARIANCE)
+            precision, mean = (-log_variance).exp(), wide(self.mean)
+            constant = (mean.square() * precision + log_variance).sum(1)  # [K]
+            logits = e @ (mean * precision).T - (e.square() @ precision.T + constant) / 2
         return logits.log_softmax(-1).movedim(-1, 1)
 
     def lookup(self, codes: Tensor) -> Tensor:

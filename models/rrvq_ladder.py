@@ -46,6 +46,7 @@ class RRVQConfig:
     temperature_decay: float = 1e-3  # tau = temperature * exp(-decay * step)
     decoder_scale: str = "global"  # of the likelihood, one a channel; "predicted": one a pixel
     codebook_rate: float = 1.0  # learning rate of means and variances over that of the rest
+    entry: float = 1.0  # deviation of what a layer adds to the backbone when training starts
     context: int = 0  # hidden channels of the learned integer prior; 0: static tables
 
     def __post_init__(self) -> None:
@@ -67,8 +68,9 @@ class RRVQConfig:
             raise HqcodecError("dim, width and blocks; want >= 1")
         if min(self.ladder_blocks, self.free_bits, self.temperature_decay, self.context) < 0:
             raise HqcodecError("ladder_blocks, free_bits, temperature_decay, context; want >= 0")
-        if self.codebook_rate <= 0:
-            raise HqcodecError(f"codebook_rate {self.codebook_rate}; want a number above 0")
+        for key in ("codebook_rate", "entry"):
+            if getattr(self, key) <= 0:
+                raise HqcodecError(f"{key} {getattr(self, key)}; want a number above 0")
         if not 0 < self.last_temperature <= self.temperature:
             found = f"{self.temperature} to {self.last_temperature}"
             raise HqcodecError(f"temperature {found}; want it to fall, and to stay above 0")
@@ -152,6 +154,10 @@ class Generator(nn.Module):
             for size in config.codebook[uniform:]
         )
         self.ladder = nn.ModuleList(branch(config.dim, width, blocks) for _ in config.codebook)
+        for ladder in self.ladder:
+            for conv in ladder.children():
+                if isinstance(conv, Conv):
+                    conv.deviation = config.entry
         self.dec = nn.ModuleList(_dec(config))
 
     def embedding(self, layer: int, state: Tensor) -> Tensor:

@@ -51,6 +51,13 @@ def test_a_wide_component_wins_far_away_and_a_narrow_one_close_by() -> None:
     assert p[0, 0] > 0.8 and p[1, 1] > 0.999
 
 
+def test_short_floats_of_autocast_leave_the_responsibilities_as_they_are() -> None:
+    made, e = codebook(size=8), 5 * torch.randn(2, 3, 4, 4)
+    expected = made.forward(e)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(made.forward(e), expected)
+
+
 @pytest.mark.parametrize("size", [1e3, 1e19, 3e38])
 def test_huge_embeddings_and_variances_give_neither_nan_nor_infinite_gradients(
     size: float,

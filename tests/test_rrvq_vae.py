@@ -27,12 +27,13 @@ def make(
     free_bits: float = 0.0,
     decoder_scale: str = "predicted",
     codebook_rate: float = 1.0,
+    entry: float = 1.0,
 ) -> RRVQVAE:
     torch.manual_seed(0)
     config = RRVQConfig(
         resolutions, chain, codebook, dim=3, width=6, blocks=1, ladder_blocks=0,
         parameterisation=parameterisation, sigma=sigma, top=top, free_bits=free_bits,
-        codebook_rate=codebook_rate, decoder_scale=decoder_scale,
+        codebook_rate=codebook_rate, decoder_scale=decoder_scale, entry=entry,
     )  # fmt: skip
     return RRVQVAE(config).eval()
 
@@ -230,6 +231,19 @@ def test_codebooks_and_the_scale_learn_at_rates_of_their_own() -> None:
     )
 
 
+@pytest.mark.parametrize("entry", [1.0, 0.1])
+def test_codes_enter_the_backbone_as_loudly_as_asked(entry: float) -> None:
+    model, x = make(entry=entry).train(), pictures(8)
+    model.initialize(x)
+    for layer, ladder in enumerate(model.generator.ladder):
+        seen: list[Tensor] = []
+        hook = ladder.register_forward_hook(lambda _, __, y, seen=seen: seen.append(y))
+        torch.manual_seed(2)
+        model.loss(x, 0)
+        hook.remove()
+        assert float(seen[0].detach().std((0, 2, 3)).mean()) == pytest.approx(entry, rel=0.7), layer
+
+
 def test_the_temperature_falls_to_its_least() -> None:
     model = make()
     assert [model.temperature(n) for n in (0, 100, 10**6)] == pytest.approx(
@@ -281,6 +295,7 @@ def test_weights_of_the_configurations_fit_two_and_a_half_megabytes(name: str) -
         ({"free_bits": -1.0}, "want >= 0"),
         ({"temperature": 0.1}, "stay above 0"),
         ({"codebook_rate": 0.0}, "want a number above 0"),
+        ({"entry": 0.0}, "want a number above 0"),
     ],
 )
 def test_a_hierarchy_that_does_not_fit_is_one_clear_line(
