@@ -210,8 +210,8 @@ def test_samples_are_drawn_from_the_tables() -> None:
     assert all(x.shape == (3, 28, 56) and set(x.unique().tolist()) <= {0.0, 1.0} for x in drawn)
 
 
-def test_the_configuration_of_mnist_builds() -> None:
-    run = read_config("hd_vae-mnist")
+def test_the_configuration_for_scans_builds() -> None:
+    run = read_config("hd_vae-scans")
     model = HDVAE(
         HDVAEConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in run.model.items()})
     )
