@@ -1,5 +1,7 @@
 """Small pictures in rows, magnified so that every pixel is a square."""
 
+import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,3 +37,15 @@ def montage(rows: Sequence[Sequence[Cell]], magnify: int, target: Path | BinaryI
                 large = cell.picture.resize((place[0], place[1]), Image.Resampling.NEAREST)
                 sheet.paste(large, (left, top + TITLE))
     sheet.save(target, format="PNG", optimize=True)
+
+
+def pack(rows: Sequence[Sequence[Cell]], magnify: int) -> str:
+    """The montage as PNG in base64, to be kept in a JSON."""
+    file = io.BytesIO()
+    montage(rows, magnify, file)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def unpack(packed: str, target: Path) -> None:
+    """Inverse of `pack`: write the PNG."""
+    target.write_bytes(base64.b64decode(packed))

@@ -125,8 +125,10 @@ class HDVAE(Model):
         """Scalars of a training step, nats a tile of 28x28, for x [B,3,H,W].
 
         loss: reconstruction + sum over l of max(free_bits, kl_l), the means of the batch; free bits
-            are Kingma et al.'s, a layer at a time (App. A). In eval mode minus the ELBO of hard
-            samples, without free bits, or any dropout.
+            are Kingma et al.'s, a layer at a time (App. A). With an `entropy_cost`, that times q's
+            entropy: KL is the price of codes drawn at random if a later picture can be hidden in
+            the choice (bits-back); in files it cannot, and a code costs -log p. In eval mode minus
+            the ELBO of hard samples, without free bits, entropy cost, or any dropout.
         reconstruction: -log p(x|z). kl_l: of layer l from 1, coarse to fine; see `divergences`.
         elbo: as the loss would be without free bits, negative; of relaxed samples in train mode.
         temperature: tau. prior: nats a value of x of the codes under the integer prior, if it is
@@ -142,6 +144,10 @@ class HDVAE(Model):
         terms = {"reconstruction": -log_bernoulli(tiles, logits).mean()}
         free = self.config.free_bits if self.training else 0.0
         terms["loss"] = terms["reconstruction"] + kl.clamp_min(free).sum()
+        if self.training and (cost := self.entropy_cost(step)):
+            pairs = enumerate(path.posterior)
+            drawn = torch.stack([self.layer(n).entropy(q).mean() for n, q in pairs]).sum()
+            terms["loss"] = terms["loss"] + cost * drawn
         terms["elbo"] = -(terms["reconstruction"] + kl.sum()).detach()
         terms |= {f"kl_{n}": value for n, value in enumerate(kl.detach(), 1)}
         terms["temperature"] = torch.tensor(tau)
@@ -183,6 +189,14 @@ class HDVAE(Model):
             return c.temperature + (c.middle_temperature - c.temperature) * step / half
         part = min(1.0, (step - half) / half)
         return c.middle_temperature + (c.last_temperature - c.middle_temperature) * part
+
+    def entropy_cost(self, step: int) -> float:
+        """Of a nat of q's entropy at a step: 0 to the middle one, then linear to the config's.
+
+        From the start it would silence variables before the networks use them.
+        """
+        half = max(1, self.config.anneal_steps // 2)
+        return self.config.entropy_cost * min(1.0, max(0.0, step / half - 1))
 
     def infer(self, features: Sequence[Tensor], draw: Draw) -> Path:
         """Values of all variables from the encoder's features, each drawn from its posterior."""

@@ -27,6 +27,7 @@ class HDVAEConfig:
     blocks: int = 3  # gated blocks of a connection
     dropout: float = 0.5
     free_bits: float = 2.0  # lambda: nats of KL a layer that cost nothing
+    entropy_cost: float = 0.0  # what a nat of q's entropy costs; 1: what a file pays for it
     temperature: float = 0.8  # tau at first
     middle_temperature: float = 0.3  # halfway
     last_temperature: float = 0.1
@@ -58,6 +59,9 @@ class HDVAEConfig:
             raise HqcodecError(f"{found}, half for each factor of keys")
         if self.width < 2:
             raise HqcodecError(f"width {self.width}; want 2 channels or more")
+        if self.entropy_cost < 0 or (self.entropy_cost and self.latent != "categorical"):
+            found = f"entropy_cost {self.entropy_cost} of {self.latent} latents"
+            raise HqcodecError(f"{found}; want 0 or more, and 0 unless categorical")
         if min(self.temperature, self.middle_temperature, self.last_temperature) <= 0:
             raise HqcodecError("temperatures of the relaxation must be above 0")
 

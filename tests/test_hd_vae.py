@@ -48,6 +48,36 @@ def test_the_loss_is_reconstruction_and_divergences_above_their_free_bits(
     assert terms["temperature"].item() == pytest.approx(0.8 - 0.5 * 2 / 5)
 
 
+def test_an_entropy_cost_makes_a_code_cost_what_a_file_pays() -> None:
+    model, x = make("lvae", entropy_cost=1.0).train(), binary()
+    model.decoder.connection.eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    torch.manual_seed(4)
+    terms = model.loss(x.expand(-1, 3, -1, -1), 10)
+    torch.manual_seed(4)
+    path = model.infer(
+        model.encoder.features(x), lambda s, p: s.draw(p, terms["temperature"].item())
+    )
+    pairs = zip(path.posterior, path.prior, strict=True)
+    cross = sum(-(q.exp() * p).sum((1, 2)).mean().item() for q, p in pairs)
+    assert terms["loss"].item() == pytest.approx(terms["reconstruction"].item() + cross, rel=1e-4)
+    assert terms["elbo"].item() > -terms["loss"].item()
+
+
+@pytest.mark.parametrize(("cost", "latent"), [(-0.1, "categorical"), (1.0, "gaussian")])
+def test_an_entropy_cost_that_makes_no_sense_is_one_clear_line(cost: float, latent: str) -> None:
+    with pytest.raises(HqcodecError, match=f"entropy_cost {cost} of {latent} latents; want 0 or"):
+        HDVAEConfig(latent=latent, entropy_cost=cost)
+
+
+def test_the_entropy_cost_rises_in_the_second_half_of_annealing() -> None:
+    model = make(entropy_cost=0.5)
+    found = [model.entropy_cost(step) for step in (0, 5, 8, 10, 1000)]
+    assert found == pytest.approx([0.0, 0.0, 0.3, 0.5, 0.5])
+
+
 def test_in_eval_mode_the_loss_is_minus_the_bound_of_hard_samples() -> None:
     model, x = make(free_bits=50.0), binary(1)
     torch.manual_seed(0)
@@ -215,5 +245,5 @@ def test_the_configuration_for_scans_builds() -> None:
     model = HDVAE(
         HDVAEConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in run.model.items()})
     )
-    assert [layer.groups for layer in model.layers] == [4, 8, 16]
-    assert 2 * sum(p.numel() for p in model.parameters()) < 2_000_000
+    assert [layer.groups for layer in model.layers] == [4, 8, 16, 24]
+    assert 2 * sum(p.numel() for p in model.parameters()) < 2_300_000

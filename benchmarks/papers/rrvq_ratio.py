@@ -10,8 +10,6 @@ alone (see jpeg.py); its header and tables would take more than that by themselv
 are also coded whole, to see how near a file comes to the cross-entropy under its integer prior.
 """
 
-import base64
-import io
 from collections.abc import Sequence
 from math import log2
 from pathlib import Path
@@ -27,7 +25,7 @@ import hqcodec
 from hqcodec import container
 from hqcodec.benchmarks.jpeg import Jpeg, best_within, ladder
 from hqcodec.benchmarks.metrics import Pixels, rmse, to_tensor
-from hqcodec.benchmarks.montage import Cell, montage
+from hqcodec.benchmarks.montage import Cell, pack, unpack
 from hqcodec.benchmarks.papers.rates import ideal
 from hqcodec.benchmarks.pictures import find_pictures, load_pixels
 from hqcodec.benchmarks.report import markdown
@@ -120,7 +118,7 @@ def rrvq_ratio(
         "lpips": judge and judge.net,
         "records": records,
         "whole": whole,
-        "shown": drawn(rows),
+        "shown": pack(rows, MAGNIFY),
     }
     write_result(out, result)
     typer.echo(table(result))
@@ -158,16 +156,9 @@ def table(result: Result) -> str:
     )
 
 
-def drawn(rows: Sequence[Sequence[Cell]]) -> str:
-    """The figure as PNG, in base64."""
-    file = io.BytesIO()
-    montage(rows, MAGNIFY, file)
-    return base64.b64encode(file.getvalue()).decode()
-
-
 def plot(result: Result, target: Path) -> None:
     """Write the figure that the JSON holds."""
-    target.write_bytes(base64.b64decode(result["shown"]))
+    unpack(result["shown"], target)
 
 
 def _excess(whole: Sequence[dict[str, Any]]) -> float:

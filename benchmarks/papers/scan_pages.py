@@ -2,7 +2,7 @@
 
 Run from the root of the repository, to make a folder that `hqcodec train` reads:
 
-    python -m hqcodec.benchmarks.papers.pages OUT --digits BINARIZED --drawings OMNIGLOT \
+    python -m hqcodec.benchmarks.papers.scan_pages OUT --digits BINARIZED --drawings OMNIGLOT \
         --photos PHOTOS
 
 Print, ruled tables, digits, handwritten letters, and masks, which are photographs cut at a grey;
