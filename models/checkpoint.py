@@ -45,13 +45,13 @@ class State:
 
 def save_checkpoint(state: State, target: Path) -> None:
     """Weights, averages, optimizer state and step, in one safetensors file, atomically."""
-    tensors = {f"model.{k}": v.contiguous() for k, v in state.model.state_dict().items()}
-    tensors |= {f"average.{k}": v.contiguous() for k, v in state.average.items()}
+    tensors = {f"model.{k}": v for k, v in state.model.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in state.average.items()}
     for index, slots in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in slots.items()}
     temporary = target.with_name(target.name + ".part")
     safetensors.torch.save_file(
-        {k: v.detach().cpu().clone() for k, v in tensors.items()},
+        {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()},
         temporary,
         {"step": str(state.step), "plateau": json.dumps(asdict(state.plateau))},
     )

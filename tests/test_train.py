@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from hqcodec.cli.main import app
 from hqcodec.errors import HqcodecError
 from hqcodec.models import data, train, zoo
+from hqcodec.models.checkpoint import load_checkpoint, save_checkpoint
 from hqcodec.models.run import TrainConfig, read_config
 from photos import SMALL
 from short_runs import RUN, SHORT, weights
@@ -106,6 +107,20 @@ def test_every_stage_has_a_rate_and_an_optimizer_state_of_its_own(photographs: P
         train.train_step(state, run, data.crops(pixels.train, 3, 32, 0, step, 1.0))
         ages.append(max(float(slot["step"]) for slot in state.optimizer.state.values()))
     assert ages == [1, 2, 3, 1, 2, 3]
+
+
+def test_a_model_in_channels_last_is_kept_and_continues(photographs: Path, tmp_path: Path) -> None:
+    pixels = data.load(photographs)
+    first, second = (train.make_state(RUN, pixels, "cpu") for _ in range(2))
+    first.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    train.train_step(first, RUN, data.crops(pixels.train, 3, 32, 0, 0, 1.0))
+    save_checkpoint(first, tmp_path / "kept")
+    load_checkpoint(second, tmp_path / "kept")
+    ours, theirs = (state.model.state_dict() for state in (first, second))
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    slots = [state.optimizer.state_dict()["state"] for state in (first, second)]
+    for index, kept in slots[0].items():
+        assert all(torch.equal(kept[key], slots[1][index][key]) for key in kept)
 
 
 @pytest.mark.parametrize(
