@@ -37,7 +37,8 @@ def compress(
         typer.Option(
             "--model",
             "-m",
-            help="Name, or weights file; by default photo for pictures, sound for sounds.",
+            help="Name, or weights file; by default photo for pictures, sound for sounds. "
+            "hd_vae-scans is for black and white pages.",
         ),
     ] = None,
     effort: Annotated[

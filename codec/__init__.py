@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from hqcodec.models.zoo import load as load
     from hqcodec.target import Target as Target
 
-__version__ = "0.5.1"
+__version__ = "0.6.0"
 __all__ = ["Audio", "Target", "compress", "decompress", "load"]
 
 

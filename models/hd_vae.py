@@ -125,10 +125,11 @@ class HDVAE(Model):
         """Scalars of a training step, nats a tile of 28x28, for x [B,3,H,W].
 
         loss: reconstruction + sum over l of max(free_bits, kl_l), the means of the batch; free bits
-            are Kingma et al.'s, a layer at a time (App. A). With an `entropy_cost`, that times q's
-            entropy: KL is the price of codes drawn at random if a later picture can be hidden in
-            the choice (bits-back); in files it cannot, and a code costs -log p. In eval mode minus
-            the ELBO of hard samples, without free bits, entropy cost, or any dropout.
+            are Kingma et al.'s, a layer at a time (App. A). With an `entropy_cost`, plus that times
+            q's entropy: KL is the price of codes drawn at random if a later picture can be hidden
+            in the choice (bits-back); in files it cannot, and a code costs -log p. All but the
+            reconstruction times `beta`. In eval mode minus the ELBO of hard samples, without any
+            of these, or dropout.
         reconstruction: -log p(x|z). kl_l: of layer l from 1, coarse to fine; see `divergences`.
         elbo: as the loss would be without free bits, negative; of relaxed samples in train mode.
         temperature: tau. prior: nats a value of x of the codes under the integer prior, if it is
@@ -143,11 +144,13 @@ class HDVAE(Model):
         kl = self.divergences(path).mean(1)  # [L]
         terms = {"reconstruction": -log_bernoulli(tiles, logits).mean()}
         free = self.config.free_bits if self.training else 0.0
-        terms["loss"] = terms["reconstruction"] + kl.clamp_min(free).sum()
+        rate = kl.clamp_min(free).sum()
         if self.training and (cost := self.entropy_cost(step)):
             pairs = enumerate(path.posterior)
-            drawn = torch.stack([self.layer(n).entropy(q).mean() for n, q in pairs]).sum()
-            terms["loss"] = terms["loss"] + cost * drawn
+            drawn = torch.stack([self.layer(n).entropy(q).mean() for n, q in pairs])
+            rate = rate + cost * drawn.sum()
+        beta = self.config.beta if self.training else 1.0
+        terms["loss"] = terms["reconstruction"] + beta * rate
         terms["elbo"] = -(terms["reconstruction"] + kl.sum()).detach()
         terms |= {f"kl_{n}": value for n, value in enumerate(kl.detach(), 1)}
         terms["temperature"] = torch.tensor(tau)

@@ -27,6 +27,7 @@ class HDVAEConfig:
     blocks: int = 3  # gated blocks of a connection
     dropout: float = 0.5
     free_bits: float = 2.0  # lambda: nats of KL a layer that cost nothing
+    beta: float = 1.0  # of all rates in training; below 1 for more bits and fewer wrong pixels
     entropy_cost: float = 0.0  # what a nat of q's entropy costs; 1: what a file pays for it
     temperature: float = 0.8  # tau at first
     middle_temperature: float = 0.3  # halfway
@@ -62,6 +63,8 @@ class HDVAEConfig:
         if self.entropy_cost < 0 or (self.entropy_cost and self.latent != "categorical"):
             found = f"entropy_cost {self.entropy_cost} of {self.latent} latents"
             raise HqcodecError(f"{found}; want 0 or more, and 0 unless categorical")
+        if self.beta <= 0:
+            raise HqcodecError(f"beta {self.beta}; want a number above 0")
         if min(self.temperature, self.middle_temperature, self.last_temperature) <= 0:
             raise HqcodecError("temperatures of the relaxation must be above 0")
 

@@ -8,13 +8,13 @@ from hqcodec.models.hd_vae import HDVAE, HDVAEConfig
 
 def make(
     architecture: str = "skip-lvae", units: tuple[int, ...] = (2, 2), latent: str = "categorical",
-    free_bits: float = 0.0, context: int = 0, entropy_cost: float = 0.0,
+    free_bits: float = 0.0, context: int = 0, entropy_cost: float = 0.0, beta: float = 1.0,
 ) -> HDVAE:  # fmt: skip
     torch.manual_seed(0)
     config = HDVAEConfig(
         architecture, latent, units, (4,) * len(units), dim=4, width=4, blocks=1,
         free_bits=free_bits, anneal_steps=10, context=context,
-        entropy_cost=entropy_cost,
+        entropy_cost=entropy_cost, beta=beta,
     )  # fmt: skip
     model = HDVAE(config).eval()
     torch.manual_seed(0)

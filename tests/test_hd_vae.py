@@ -49,7 +49,7 @@ def test_the_loss_is_reconstruction_and_divergences_above_their_free_bits(
 
 
 def test_an_entropy_cost_makes_a_code_cost_what_a_file_pays() -> None:
-    model, x = make("lvae", entropy_cost=1.0).train(), binary()
+    model, x = make("lvae", entropy_cost=1.0, beta=0.5).train(), binary()
     model.decoder.connection.eval()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -62,12 +62,15 @@ def test_an_entropy_cost_makes_a_code_cost_what_a_file_pays() -> None:
     )
     pairs = zip(path.posterior, path.prior, strict=True)
     cross = sum(-(q.exp() * p).sum((1, 2)).mean().item() for q, p in pairs)
-    assert terms["loss"].item() == pytest.approx(terms["reconstruction"].item() + cross, rel=1e-4)
+    expected = terms["reconstruction"].item() + 0.5 * cross
+    assert terms["loss"].item() == pytest.approx(expected, rel=1e-4)
     assert terms["elbo"].item() > -terms["loss"].item()
 
 
 @pytest.mark.parametrize(("cost", "latent"), [(-0.1, "categorical"), (1.0, "gaussian")])
-def test_an_entropy_cost_that_makes_no_sense_is_one_clear_line(cost: float, latent: str) -> None:
+def test_costs_that_make_no_sense_are_one_clear_line(cost: float, latent: str) -> None:
+    with pytest.raises(HqcodecError, match=r"beta 0.0; want a number above 0"):
+        HDVAEConfig(beta=0.0)
     with pytest.raises(HqcodecError, match=f"entropy_cost {cost} of {latent} latents; want 0 or"):
         HDVAEConfig(latent=latent, entropy_cost=cost)
 

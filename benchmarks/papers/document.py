@@ -15,6 +15,7 @@ import typer
 
 from hqcodec.benchmarks.papers import (
     hd_vae_report,
+    hd_vae_scans,
     hq_vae_report,
     hq_vae_sound_report,
     hqa_report,
@@ -41,6 +42,7 @@ class Report(NamedTuple):
 # Name of the JSON, the block and the PNG -> what makes them; a script of this name trains.
 REPORTS = {
     "hd_vae": Report(hd_vae_report.table, hd_vae_report.plot),
+    "hd_vae_scans": Report(hd_vae_scans.table, hd_vae_scans.plot),
     "hq_vae": Report(hq_vae_report.table, hq_vae_report.plot),
     "hq_vae_sound": Report(hq_vae_sound_report.table, hq_vae_sound_report.plot),
     "hqa": Report(hqa_report.table, hqa_report.plot),
