@@ -39,6 +39,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # near or at lossless: what is written
     "AVIF": {"quality": 90},
     "TIFF": {"compression": "tiff_adobe_deflate"},
 }
+_BILEVEL = ("PNG", "TIFF")  # have pixels of one bit, which any program reads
 _NO_ALPHA = ("JPEG", "BMP", "PPM")
 _NO_GRAY = ("WEBP", "AVIF")  # gray becomes RGB, for which its ICC profile is wrong
 _ORIENTATION = 0x0112  # EXIF tag
@@ -116,7 +117,8 @@ def load(source: str | Path | bytes | BinaryIO, name: str | None = None) -> Pict
 def save(picture: Picture | Image.Image, target: str | Path | BinaryIO, format: str) -> None:
     """Write a picture file. format: a suffix of FORMATS, with or without its dot, as in "png".
 
-    Formats without transparency show the picture on white.
+    Formats without transparency show the picture on white. Gray pictures that are black and white
+    alone take a bit a pixel in PNG and TIFF.
     """
     kind = FORMATS.get("." + format.lower().removeprefix("."))
     if kind is None:
@@ -133,6 +135,10 @@ def save(picture: Picture | Image.Image, target: str | Path | BinaryIO, format: 
     if kind in _NO_ALPHA and image.mode in ("LA", "RGBA"):
         ground = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(ground, image.convert("RGBA")).convert(image.mode[:-1])
+    if kind in _BILEVEL and image.mode == "L":
+        shades = image.getcolors(2)  # None: more
+        if shades and {shade for _, shade in shades} <= {0, 255}:
+            image = image.convert("1")
     stream = io.BytesIO()  # nothing half-written if it fails
     try:
         with _quiet_pillow():

@@ -47,6 +47,21 @@ def test_lossless_formats_survive_load_and_save(w: int, h: int, mode: str, forma
         assert after.mode == mode
 
 
+@pytest.mark.parametrize("format", ["png", "tiff"])
+@pytest.mark.parametrize(("black", "bits"), [(0, 1), (1, 8)])
+def test_black_and_white_pictures_take_a_bit_a_pixel(format: str, black: int, bits: int) -> None:
+    noise = np.random.default_rng(3).integers(0, 2, (64, 64), np.uint8)
+    image = Image.fromarray(np.where(noise, np.uint8(255), np.uint8(black)))
+    image.info["icc_profile"] = GRAY_ICC
+    stream = io.BytesIO()
+    save(image, stream, format)
+    with Image.open(stream) as written:
+        assert written.mode == {1: "1", 8: "L"}[bits]
+    after = load(stream.getvalue())
+    assert np.array_equal(after.rgb[..., 1], np.asarray(image))
+    assert after.mode == "L" and after.icc == GRAY_ICC
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_every_mode_can_be_written_in_every_format(suffix: str, mode: str, tmp_path: Path) -> None:
