@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from families import make
-from hqcodec.benchmarks.papers import hd_vae_scans, scan_pages
+from hqcodec.benchmarks.papers import binary_pictures, hd_vae_scans, scan_pages
 from hqcodec.benchmarks.papers.scan_pages import PAGE
 from hqcodec.benchmarks.results import Result, read_result
 from hqcodec.errors import HqcodecError
@@ -82,7 +82,9 @@ def test_some_pages_are_white_on_black_and_most_are_not() -> None:
 def test_fonts_and_letters_that_are_measured_are_not_trained_on(sources: Path) -> None:
     trained, kept = scan_pages.fonts(scan_pages.FONTS), scan_pages.fonts(scan_pages.KEPT)
     assert len(trained) > 10 and len(kept) >= 4 and not set(trained) & set(kept)
-    ink = {kept: scan_pages.letters(sources, kept).sum((1, 2)).tolist() for kept in (True, False)}
+    ink = {
+        kept: binary_pictures.drawings(sources, kept).sum((1, 2)).tolist() for kept in (True, False)
+    }
     assert ink[True] == [9, 19, 29, 39]
     assert sorted(ink[True] + ink[False]) == list(range(40))
 

@@ -52,13 +52,18 @@ def mnist(folder: Path) -> tuple[Bits, Bits]:
 
 
 def omniglot(folder: Path) -> tuple[Bits, Bits]:
-    """Training and test pictures, from all files of packed drawings in a folder."""
+    """Training and test pictures, of which the drawings are those of `drawings`."""
+    return tuple(shrink(drawings(folder, kept)) for kept in (False, True))  # type: ignore[return-value]
+
+
+def drawings(folder: Path, kept: bool) -> Bits:
+    """Omniglot's drawings [N,105,105] of all files: those kept for testing, or all others."""
     files = sorted(folder.glob("*packed.npy"))
     if not files:
         raise HqcodecError(f"{folder}: no *packed.npy; want Omniglot's drawings as packed bits")
-    whole = np.concatenate([shrink(unpack(file, DRAWN)) for file in files])
-    held_out = np.arange(len(whole)) % EVERY == EVERY - 1
-    return whole[~held_out], whole[held_out]
+    whole = np.concatenate([unpack(file, DRAWN) for file in files])
+    chosen: Bits = whole[(np.arange(len(whole)) % EVERY == EVERY - 1) == kept]
+    return chosen
 
 
 def save(bits: Bits, target: Path) -> Path:

@@ -6,7 +6,7 @@ Run from the root of the repository, with a folder of photographs that no model 
 
 Pages are drawn by scan_pages.py, print in fonts and letters in drawings that no model has seen;
 masks are made of the photographs. Every number of layers is coded to a whole file and decoded
-again. The others are lossless: there is no other lossy codec for such pages.
+again. The others are lossless; lossy JBIG2 is in none of the libraries that come with the project.
 """
 
 import io
@@ -22,7 +22,7 @@ from PIL import Image
 
 import hqcodec
 from hqcodec.benchmarks.montage import Cell, pack, unpack
-from hqcodec.benchmarks.papers import scan_pages
+from hqcodec.benchmarks.papers import binary_pictures, scan_pages
 from hqcodec.benchmarks.papers.scan_pages import PAGE, Draw, Page
 from hqcodec.benchmarks.report import markdown
 from hqcodec.benchmarks.results import SCHEMA, Result, environment, write_result
@@ -47,13 +47,13 @@ def kinds(photographs: Path, drawings: Path) -> dict[str, Draw]:
     return {
         "print, 11 points": scan_pages.printed(faces, PRINT),
         "print, 5.5 points": scan_pages.printed(faces, SMALL),
-        "drawn letters": scan_pages.lettered(scan_pages.letters(drawings, kept=True)),
+        "drawn letters": scan_pages.lettered(binary_pictures.drawings(drawings, kept=True)),
         "rules and boxes": scan_pages.ruled,
         "masks": scan_pages.masked(scan_pages.greys(photographs)),
     }
 
 
-def bits(page: Page, model: Model) -> Iterator[tuple[str, int, Page]]:
+def coded(page: Page, model: Model) -> Iterator[tuple[str, int, Page]]:
     """One page [H,W] by ours and by the others: name, bits of the whole file, what comes back."""
     picture = Image.fromarray(255 * page)
     for layers in range(1, len(model.layers) + 1):
@@ -86,7 +86,7 @@ def hd_vae_scans(
     records, rows = [], []
     for kind, draw in kinds(photographs, drawings).items():
         for n, page in enumerate(scan_pages.pages([draw], count, SEED)):
-            found = list(bits(page, m))
+            found = list(coded(page, m))
             for name, size, shown in found:
                 wrong = float((shown != page).mean())
                 records.append({"kind": kind, "codec": name, "bits": size, "wrong": wrong})

@@ -21,7 +21,8 @@ import numpy.typing as npt
 import typer
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from hqcodec.benchmarks.papers.binary_pictures import DRAWN, EVERY, SIDE, Bits, mnist, unpack
+from hqcodec.benchmarks.papers import binary_pictures
+from hqcodec.benchmarks.papers.binary_pictures import DRAWN, SIDE, Bits
 from hqcodec.benchmarks.script import run
 from hqcodec.errors import HqcodecError
 from hqcodec.models import data
@@ -155,16 +156,6 @@ def greys(folder: Path) -> list[Page]:
     return [np.asarray(Image.fromarray(pixels).convert("L")) for pixels in found]
 
 
-def letters(folder: Path, kept: bool) -> Bits:
-    """Omniglot's drawings [N,105,105]: those kept for measuring, or all others."""
-    files = sorted(folder.glob("*packed.npy"))
-    if not files:
-        raise HqcodecError(f"{folder}: no *packed.npy; want Omniglot's drawings as packed bits")
-    drawings = np.concatenate([unpack(file, DRAWN) for file in files])
-    chosen: Bits = drawings[(np.arange(len(drawings)) % EVERY == EVERY - 1) == kept]
-    return chosen
-
-
 def pages(draws: Sequence[Draw], count: int, seed: int) -> list[Page]:
     """So many pages, the kinds by turns; some inverted."""
     found = []
@@ -187,8 +178,9 @@ def write_pages(
         raise HqcodecError(f"{out} exists; name a new folder")
     print_ = printed(fonts(FONTS))
     masks = masked(greys(photos))
-    draws = [print_, ruled, print_, lettered(letters(drawings, kept=False)), print_, masks]
-    draws += [print_, numbered(mnist(digits)[0])]
+    hand = lettered(binary_pictures.drawings(drawings, kept=False))
+    draws = [print_, ruled, print_, hand, print_, masks]
+    draws += [print_, numbered(binary_pictures.mnist(digits)[0])]
     out.mkdir(parents=True)
     for n, page in enumerate(pages(draws, count, 0)):
         Image.fromarray(255 * page).convert("1").save(out / f"{n:04d}.png")
