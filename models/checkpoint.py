@@ -51,7 +51,10 @@ def save_checkpoint(state: State, target: Path) -> None:
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in slots.items()}
     temporary = target.with_name(target.name + ".part")
     safetensors.torch.save_file(
-        {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()},
+        {
+            k: v.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for k, v in tensors.items()
+        },
         temporary,
         {"step": str(state.step), "plateau": json.dumps(asdict(state.plateau))},
     )

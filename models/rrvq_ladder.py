@@ -87,14 +87,16 @@ def halvings(coarse: int, fine: int) -> int:
     return coarse.bit_length() - fine.bit_length()
 
 
-def branch(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
+def branch(inputs: int, outputs: int, blocks: int, deviation: float = 1.0) -> nn.Sequential:
     """A ladder or strap: a convolution, behind residual blocks at the wider side if there are any.
 
-    [B,inputs,h,w] -> [B,outputs,h,w]
+    [B,inputs,h,w] -> [B,outputs,h,w]; deviation: of what the convolution gives at the start.
     """
-    if inputs >= outputs:
-        return nn.Sequential(*(Block(inputs) for _ in range(blocks)), Conv(inputs, outputs))
-    return nn.Sequential(Conv(inputs, outputs), *(Block(outputs) for _ in range(blocks)))
+    before = [Block(inputs) for _ in range(blocks if inputs >= outputs else 0)]
+    conv = Conv(inputs, outputs)
+    conv.deviation = deviation
+    after = [Block(outputs) for _ in range(blocks - len(before))]
+    return nn.Sequential(*before, conv, *after)
 
 
 def logits(width: int, size: int, blocks: int) -> nn.Sequential:
@@ -153,11 +155,9 @@ class Generator(nn.Module):
             logits(width, size, blocks) if direct else branch(width, config.dim, blocks)
             for size in config.codebook[uniform:]
         )
-        self.ladder = nn.ModuleList(branch(config.dim, width, blocks) for _ in config.codebook)
-        for ladder in self.ladder:
-            for conv in ladder.children():
-                if isinstance(conv, Conv):
-                    conv.deviation = config.entry
+        self.ladder = nn.ModuleList(
+            branch(config.dim, width, blocks, config.entry) for _ in config.codebook
+        )
         self.dec = nn.ModuleList(_dec(config))
 
     def embedding(self, layer: int, state: Tensor) -> Tensor:

@@ -21,11 +21,12 @@ import typer
 from PIL import Image
 
 import hqcodec
-from hqcodec.benchmarks.montage import Cell, pack, unpack
+from hqcodec.benchmarks import inline_png
+from hqcodec.benchmarks.montage import Cell, sheet
 from hqcodec.benchmarks.papers import binary_pictures, scan_pages
 from hqcodec.benchmarks.papers.scan_pages import PAGE, Draw, Page
 from hqcodec.benchmarks.report import markdown
-from hqcodec.benchmarks.results import SCHEMA, Result, environment, write_result
+from hqcodec.benchmarks.results import PACKAGES, SCHEMA, Result, environment, write_result
 from hqcodec.benchmarks.script import run
 from hqcodec.models import zoo
 from hqcodec.models.base import Model
@@ -60,13 +61,13 @@ def coded(page: Page, model: Model) -> Iterator[tuple[str, int, Page]]:
         blob = hqcodec.compress(picture, model, layers=layers)
         shown = hqcodec.decompress(blob, model)
         assert isinstance(shown, Image.Image)
-        yield ours(layers), 8 * len(blob), (np.asarray(shown.convert("L")) >= 128).astype(np.uint8)
+        yield ours(layers), 8 * len(blob), _page(shown)
     for name, options in LOSSLESS.items():
         file = io.BytesIO()
         picture.convert("L" if name == "WebP" else "1").save(file, **options)
         size = file.tell()
         with Image.open(file) as again:
-            yield name, 8 * size, (np.asarray(again.convert("L")) >= 128).astype(np.uint8)
+            yield name, 8 * size, _page(again)
 
 
 def ours(layers: int) -> str:
@@ -91,19 +92,17 @@ def hd_vae_scans(
                 wrong = float((shown != page).mean())
                 records.append({"kind": kind, "codec": name, "bits": size, "wrong": wrong})
             if not n:
-                shows = [
-                    ("original", page),
-                    *((name, y) for name, _, y in found if "layer" in name),
-                ]
-                rows.append([Cell(f"{kind}: {name}", _cut(y)) for name, y in shows])
+                shows = [(name, y) for name, _, y in found if name not in LOSSLESS]
+                pairs = [("original", page), *shows]
+                rows.append([Cell(f"{kind}: {name}", _cut(y)) for name, y in pairs])
         typer.echo(f"{kind}: {count} pages")
     result: Result = {
         "schema": SCHEMA,
         "what": "black and white pages",
-        **environment(torch.get_num_threads()),
+        **environment(torch.get_num_threads(), (*PACKAGES, "matplotlib")),  # whose fonts these are
         "model": m.name,
         "records": records,
-        "shown": pack(rows, 1),
+        "shown": inline_png.pack(sheet(rows, 1)),
     }
     write_result(out, result)
     typer.echo(table(result))
@@ -132,7 +131,12 @@ def table(result: Result) -> str:
 
 def plot(result: Result, target: Path) -> None:
     """Write the figure that the JSON holds."""
-    unpack(result["shown"], target)
+    inline_png.unpack(result["shown"]).save(target, optimize=True)
+
+
+def _page(image: Image.Image) -> Page:
+    """Its pixels, which are black or white."""
+    return (np.asarray(image.convert("L")) >= 128).astype(np.uint8)
 
 
 def _cut(page: Page) -> Image.Image:

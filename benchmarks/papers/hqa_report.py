@@ -1,7 +1,5 @@
 """What became of the HQA paper's comparison: a table, curves, and reconstructions."""
 
-import base64
-import io
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -9,8 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
+from hqcodec.benchmarks import inline_png
 from hqcodec.benchmarks.papers.hqa import METHODS
 from hqcodec.benchmarks.papers.records import spread
 from hqcodec.benchmarks.report import markdown
@@ -114,8 +112,7 @@ def curves(axes: Axes, result: Result) -> None:
 
 def reconstructions(axes: Axes, result: Result) -> None:
     """The picture that `rates.add_rates` kept, rows named."""
-    with Image.open(io.BytesIO(base64.b64decode(result["reconstructions"]))) as png:
-        pixels = np.asarray(png)
+    pixels = np.asarray(inline_png.unpack(result["reconstructions"]))
     names = ["originals"]
     for method, setting, layers in result["reconstructed"]:
         names.append(f"{method}, {layers} layer(s)" if method == "HQA" else f"{method}, {setting}")

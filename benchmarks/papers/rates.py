@@ -1,7 +1,5 @@
 """What the codes of trained variants really take as files, and how they look."""
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 
@@ -12,6 +10,7 @@ from torch import Tensor
 
 import hqcodec
 from hqcodec import container
+from hqcodec.benchmarks import inline_png
 from hqcodec.benchmarks.papers.measure import load_test
 from hqcodec.benchmarks.papers.runner import Sources, Variant
 from hqcodec.benchmarks.results import Result
@@ -86,7 +85,5 @@ def add_rates(result: Result, variants: Sequence[Variant], sources: Sources) -> 
     if shown:
         rows = [torch.cat(list(row), 2) for row in shown]  # [3,H,SHOWN*W]
         pixels = torch.cat(rows, 1).mul(255).round().byte().movedim(0, -1).numpy()
-        png = io.BytesIO()
-        Image.fromarray(pixels).save(png, "PNG", optimize=True)
-        result["reconstructions"] = base64.b64encode(png.getvalue()).decode()
+        result["reconstructions"] = inline_png.pack(Image.fromarray(pixels))
         result["reconstructed"] = labels

@@ -1,7 +1,5 @@
 """What a trained RRVQ-VAE is judged by beside its error: bounds, bits of its files, samples."""
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hqcodec.benchmarks import inline_png
 from hqcodec.benchmarks.papers.measure import BATCH, load_test
 from hqcodec.benchmarks.papers.rates import rates
 from hqcodec.benchmarks.papers.runner import Sources, Variant
@@ -77,6 +76,4 @@ def png(rows: Sequence[Tensor]) -> str:
     """Rows of pictures [N,3,H,W] in 0..1 as one PNG, in base64."""
     sheet = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
     pixels = sheet.mul(255).round().byte().movedim(0, -1).numpy()
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode()
+    return inline_png.pack(Image.fromarray(np.ascontiguousarray(pixels)))

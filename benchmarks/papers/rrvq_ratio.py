@@ -23,9 +23,10 @@ from PIL import Image
 
 import hqcodec
 from hqcodec import container
+from hqcodec.benchmarks import inline_png
 from hqcodec.benchmarks.jpeg import Jpeg, best_within, ladder
 from hqcodec.benchmarks.metrics import Pixels, rmse, to_tensor
-from hqcodec.benchmarks.montage import Cell, pack, unpack
+from hqcodec.benchmarks.montage import Cell, sheet
 from hqcodec.benchmarks.papers.rates import ideal
 from hqcodec.benchmarks.pictures import find_pictures, load_pixels
 from hqcodec.benchmarks.report import markdown
@@ -118,7 +119,7 @@ def rrvq_ratio(
         "lpips": judge and judge.net,
         "records": records,
         "whole": whole,
-        "shown": pack(rows, MAGNIFY),
+        "shown": inline_png.pack(sheet(rows, MAGNIFY)),
     }
     write_result(out, result)
     typer.echo(table(result))
@@ -158,7 +159,7 @@ def table(result: Result) -> str:
 
 def plot(result: Result, target: Path) -> None:
     """Write the figure that the JSON holds."""
-    unpack(result["shown"], target)
+    inline_png.unpack(result["shown"]).save(target, optimize=True)
 
 
 def _excess(whole: Sequence[dict[str, Any]]) -> float:

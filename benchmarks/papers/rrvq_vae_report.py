@@ -1,14 +1,12 @@
 """What became of the RRVQ-VAE paper's comparisons: a table, curves, and pictures."""
 
-import base64
-import io
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
+from hqcodec.benchmarks import inline_png
 from hqcodec.benchmarks.papers.records import Records, alike, spread
 from hqcodec.benchmarks.papers.rrvq_measure import SAMPLES, TESTED
 from hqcodec.benchmarks.papers.rrvq_vae import FULL, METHODS
@@ -124,8 +122,7 @@ def curves(axes: Axes, result: Result) -> None:
 
 def gallery(axes: Axes, result: Result) -> None:
     """The picture that `rrvq_measure.add_bounds` kept, rows named."""
-    with Image.open(io.BytesIO(base64.b64decode(result["gallery"]))) as png:
-        pixels = np.asarray(png)
+    pixels = np.asarray(inline_png.unpack(result["gallery"]))
     names = ["originals"]
     for record in result["records"]:
         if record["seed"] == 0:

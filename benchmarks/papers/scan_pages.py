@@ -72,7 +72,7 @@ def scanned(grey: Image.Image, rng: np.random.Generator) -> Page:
 
 
 def printed(faces: Sequence[Path], size: tuple[int, int] = SIZES) -> Draw:
-    """Lines of print, in one of the fonts, in letters of `size` pixels; and often rules."""
+    """Lines of print, in one of the fonts, in letters of `size` pixels; and sometimes rules."""
 
     def draw(rng: np.random.Generator) -> Page:
         pixels = round(float(np.exp(rng.uniform(*np.log(size)))))
@@ -176,11 +176,11 @@ def write_pages(
     """Draw pages to train on, and write them as PNG."""
     if out.exists():
         raise HqcodecError(f"{out} exists; name a new folder")
-    print_ = printed(fonts(FONTS))
+    lines = printed(fonts(FONTS))
     masks = masked(greys(photos))
     hand = lettered(binary_pictures.drawings(drawings, kept=False))
-    draws = [print_, ruled, print_, hand, print_, masks]
-    draws += [print_, numbered(binary_pictures.mnist(digits)[0])]
+    draws = [lines, ruled, lines, hand, lines, masks]
+    draws += [lines, numbered(binary_pictures.mnist(digits)[0])]
     out.mkdir(parents=True)
     for n, page in enumerate(pages(draws, count, 0)):
         Image.fromarray(255 * page).convert("1").save(out / f"{n:04d}.png")

@@ -1,7 +1,5 @@
 """Spectrograms and what models make of them, kept in a comparison's JSON as a picture."""
 
-import base64
-import io
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hqcodec.benchmarks import inline_png
 from hqcodec.benchmarks.papers.spectrograms import Spectrograms
 from hqcodec.benchmarks.results import Result
 from hqcodec.models.spectrogram import SpectrogramVAE
@@ -42,14 +41,11 @@ def pack(grey: Tensor) -> str:
     """Rows of spectrograms [rows,sounds,bins,frames] in 0..1 as one PNG in base64."""
     pixels = grey.flip(2).mul(255).round().byte()
     tall = torch.cat([torch.cat(list(row), 1) for row in pixels])  # [rows*bins,sounds*frames]
-    png = io.BytesIO()
-    Image.fromarray(tall.numpy()).save(png, "PNG", optimize=True)
-    return base64.b64encode(png.getvalue()).decode()
+    return inline_png.pack(Image.fromarray(tall.numpy()))
 
 
 def unpack(text: str, rows: int, sounds: int) -> npt.NDArray[np.uint8]:
     """Inverse of `pack`, but for the turn of the bins: [rows,sounds,bins,frames], low bins last."""
-    with Image.open(io.BytesIO(base64.b64decode(text))) as png:
-        pixels = np.asarray(png)
+    pixels = np.asarray(inline_png.unpack(text))
     height, width = len(pixels) // rows, pixels.shape[1] // sounds
     return pixels.reshape(rows, height, sounds, width).swapaxes(1, 2)
